@@ -1,0 +1,1 @@
+//! Dispatch: finds or starts an instance for each invocation and settles its outcome.

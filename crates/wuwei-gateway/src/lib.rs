@@ -1,0 +1,1 @@
+//! Every HTTP face: the Lambda API, authentication, and wuwei's own endpoints.

@@ -1,0 +1,107 @@
+use std::fmt;
+use std::time::Duration;
+
+/// Request id of an invocation: a UUID in text form, the same on every attempt.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InvocationId(String);
+
+impl InvocationId {
+    /// Takes the text of a UUID.
+    #[must_use]
+    pub fn new(uuid: impl Into<String>) -> Self {
+        Self(uuid.into())
+    }
+
+    /// The text of the UUID.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InvocationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// AWS's `X-Amz-Function-Error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionErrorKind {
+    /// The function (or its runtime) failed. AWS answers `Unhandled` for every error of today's runtimes.
+    Unhandled,
+}
+
+impl FunctionErrorKind {
+    /// The header's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unhandled => "Unhandled",
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The handler returned.
+    Success,
+    /// The handler or the runtime failed.
+    FunctionError,
+    /// The time limit passed.
+    Timeout,
+    /// The memory limit was passed.
+    OutOfMemory,
+    /// The runtime exited or was killed.
+    Crash,
+}
+
+/// What one attempt used: the facts behind the REPORT line and, later, the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvocationReport {
+    /// Request id.
+    pub id: InvocationId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From dispatch to answer, without init.
+    pub duration: Duration,
+    /// Init that ran for this invocation, when it was a cold start.
+    pub init: Option<Duration>,
+    /// Duration rounded up to a millisecond (init included: AWS bills it since August 2025).
+    pub billed_ms: u64,
+    /// Configured memory.
+    pub memory_mb: u32,
+    /// Highest memory use seen, in bytes.
+    pub peak_memory_bytes: u64,
+    /// CPU time really used, in microseconds.
+    pub cpu_us: u64,
+}
+
+impl InvocationReport {
+    /// Billed milliseconds for a duration and the init before it, as AWS rounds: the sum, up to the next millisecond.
+    #[must_use]
+    pub fn billed_ms_of(duration: Duration, init: Option<Duration>) -> u64 {
+        let total = duration + init.unwrap_or_default();
+        u64::try_from(total.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::InvocationReport;
+    use std::time::Duration;
+
+    #[test]
+    fn billed_duration_is_the_sum_rounded_up() {
+        let check = |duration_us, init_us: Option<u64>, expected| {
+            let init = init_us.map(Duration::from_micros);
+            assert_eq!(InvocationReport::billed_ms_of(Duration::from_micros(duration_us), init), expected);
+        };
+        check(0, None, 0);
+        check(1, None, 1);
+        check(1_000, None, 1);
+        check(1_001, None, 2);
+        check(1_200, Some(1_900), 4);
+    }
+}

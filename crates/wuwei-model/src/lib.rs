@@ -1,0 +1,17 @@
+//! The words all parts of wuwei share: functions, versions, ARNs, limits, the AWS service model, and errors.
+//!
+//! Pure: no I/O, no async, no clock. Wire formats live at the edge that speaks them.
+
+mod digest;
+mod function;
+mod invocation;
+pub mod limits;
+mod secret;
+
+pub use digest::{CodeDigest, ParseCodeDigestError};
+pub use function::{
+    Architecture, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, LastUpdateStatus, Runtime,
+    RuntimeFamily, State, Version,
+};
+pub use invocation::{FunctionErrorKind, InvocationId, InvocationReport, Outcome};
+pub use secret::EnvironmentVariables;

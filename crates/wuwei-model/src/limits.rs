@@ -1,0 +1,42 @@
+//! Every limit, written once.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>, read 2026-11.
+
+/// Smallest configurable memory, in MB.
+pub const MEMORY_MB_MIN: u32 = 128;
+/// Largest configurable memory, in MB.
+pub const MEMORY_MB_MAX: u32 = 10_240;
+/// Memory when a request names none, in MB.
+pub const MEMORY_MB_DEFAULT: u32 = 128;
+/// Memory that is worth one vCPU, in MB.
+pub const MEMORY_MB_PER_VCPU: u32 = 1_769;
+/// Shortest timeout, in seconds.
+pub const TIMEOUT_S_MIN: u32 = 1;
+/// Longest timeout, in seconds.
+pub const TIMEOUT_S_MAX: u32 = 900;
+/// Timeout when a request names none, in seconds.
+pub const TIMEOUT_S_DEFAULT: u32 = 3;
+/// Smallest `/tmp`, in MB.
+pub const EPHEMERAL_MB_MIN: u32 = 512;
+/// Largest `/tmp`, in MB.
+pub const EPHEMERAL_MB_MAX: u32 = 10_240;
+/// All environment variables of a function together, names and values, in bytes.
+pub const ENVIRONMENT_BYTES_MAX: usize = 4 * 1024;
+/// A package sent in the request, in bytes of the zip file.
+pub const ZIP_DIRECT_BYTES_MAX: u64 = 50 * 1024 * 1024;
+/// A package when unpacked, in bytes.
+pub const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
+/// Payload of a synchronous invocation, in bytes (AWS: 6 MB, precisely 6,291,456).
+pub const SYNC_PAYLOAD_BYTES_MAX: usize = 6_291_456;
+/// Answer of a synchronous invocation, in bytes (AWS adds 100 bytes of envelope to 6 MB).
+pub const SYNC_RESPONSE_BYTES_MAX: usize = 6_291_556;
+/// Time that an instance has for its initialisation, in seconds.
+pub const INIT_S_MAX: u64 = 10;
+/// File descriptors of an instance.
+pub const FILE_DESCRIPTORS_MAX: u64 = 1_024;
+/// Processes and threads of an instance.
+pub const PROCESSES_MAX: u64 = 1_024;
+/// Concurrent executions of an account.
+pub const ACCOUNT_CONCURRENCY: u32 = 1_000;
+/// End of an invocation's log that `LogType=Tail` returns, in bytes.
+pub const LOG_TAIL_BYTES: usize = 4 * 1024;

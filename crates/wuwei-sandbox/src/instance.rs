@@ -1,0 +1,171 @@
+//! What the engine sees of a sandbox: instances that initialise, answer invocations, freeze and stop.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use thiserror::Error;
+use wuwei_model::{InvocationId, Runtime};
+
+/// All that is needed to start one execution environment.
+#[derive(Clone, Debug)]
+pub struct InstanceSpec {
+    /// 32 lower-case hexadecimal digits, unique in the life of the data directory; also ends the log stream's name.
+    pub instance_id: String,
+    /// Runtime identifier; must be one that [`InstanceFactory::supports`].
+    pub runtime: Runtime,
+    /// The unpacked package on the host, shown read-only at `/var/task`.
+    pub code_dir: PathBuf,
+    /// Handler setting.
+    pub handler: String,
+    /// The complete environment of the runtime process (AWS's defined variables and the function's own); the
+    /// sandbox adds only what depends on the runtime's channel (`AWS_LAMBDA_RUNTIME_API`) and on the interpreter (`PATH`).
+    pub environment: Vec<(String, String)>,
+    /// Memory limit, in MB.
+    pub memory_mb: u32,
+    /// Size of `/tmp`, in MB.
+    pub ephemeral_mb: u32,
+}
+
+/// One event on its way into an instance.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Request id.
+    pub id: InvocationId,
+    /// The event, JSON text as the caller sent it.
+    pub payload: Bytes,
+    /// Wall-clock deadline that the handler is told (`Lambda-Runtime-Deadline-Ms`).
+    pub deadline: SystemTime,
+    /// How long to wait for the answer before [`InvokeFailure::Timeout`].
+    pub timeout: Duration,
+    /// ARN as the caller named it, qualifier included when one was given.
+    pub invoked_function_arn: String,
+    /// `X-Amzn-Trace-Id`.
+    pub trace_id: String,
+    /// Decoded JSON of `X-Amz-Client-Context`.
+    pub client_context: Option<String>,
+}
+
+/// What the runtime answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The handler's result, JSON text (or any bytes from a custom runtime).
+    Success(Bytes),
+    /// The handler failed: AWS's error document (`errorMessage`, `errorType`, `stackTrace`…) as JSON text.
+    Error(Bytes),
+}
+
+/// How a runtime process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessExit {
+    /// `exit(code)`.
+    Code(i32),
+    /// Killed by a signal (its number).
+    Signal(i32),
+    /// Killed by the kernel because the instance passed its memory limit.
+    OutOfMemory,
+    /// The sandbox was torn down before the process could report.
+    Lost,
+}
+
+/// Why initialisation did not finish. The instance must be stopped.
+#[derive(Debug, Error)]
+pub enum InitFailure {
+    /// The runtime reported an error document (import failed, no such handler…).
+    #[error("runtime reported an initialisation error")]
+    Reported(Bytes),
+    /// The runtime process ended.
+    #[error("runtime ended during initialisation: {0:?}")]
+    Exited(ProcessExit),
+    /// The time limit passed.
+    #[error("initialisation passed its time limit")]
+    Timeout,
+    /// The runtime broke the protocol.
+    #[error("runtime broke the protocol during initialisation: {0}")]
+    Protocol(String),
+}
+
+/// Why an invocation has no reply. The instance must be stopped.
+#[derive(Debug, Error)]
+pub enum InvokeFailure {
+    /// The runtime process ended.
+    #[error("runtime ended during the invocation: {0:?}")]
+    Exited(ProcessExit),
+    /// The time limit passed.
+    #[error("invocation passed its time limit")]
+    Timeout,
+    /// The answer is larger than [`wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX`]; carries its size in bytes.
+    #[error("response of {0} bytes exceeds the limit")]
+    ResponseTooLarge(u64),
+    /// The runtime broke the protocol.
+    #[error("runtime broke the protocol: {0}")]
+    Protocol(String),
+}
+
+/// Why an instance could not be started: the platform's fault, not the function's.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// This host does not offer the runtime; the text says which are there.
+    #[error("runtime `{runtime}` is not on this host (found: {found})")]
+    UnknownRuntime {
+        /// The runtime asked for.
+        runtime: String,
+        /// Comma-separated identifiers.
+        found: String,
+    },
+    /// `/var/task/bootstrap` is missing or not executable (AWS: `Runtime.InvalidEntrypoint`).
+    #[error("package has no executable `bootstrap`")]
+    NoBootstrap,
+    /// The launcher could not build the sandbox; the text names the step.
+    #[error("build sandbox: {0}")]
+    Sandbox(String),
+    /// The launcher process is gone; it is being restarted.
+    #[error("the sandbox launcher is not running")]
+    LauncherGone,
+}
+
+/// Resources that an instance has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time of all its processes, in microseconds.
+    pub cpu_us: u64,
+    /// Highest memory use since the last [`Instance::reset_peak_memory`], in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+/// Takes what a function writes to stdout and stderr.
+pub trait OutputSink: Send {
+    /// One line (or a longer write that stays together), without the final newline; invalid UTF-8 is replaced.
+    fn write_line(&mut self, at: SystemTime, text: &str);
+}
+
+/// Starts instances.
+#[async_trait]
+pub trait InstanceFactory: Send + Sync {
+    /// Whether this host can run the runtime.
+    fn supports(&self, runtime: &Runtime) -> bool;
+    /// Builds a sandbox and starts the runtime in it; returns before its initialisation has finished.
+    async fn launch(&self, spec: InstanceSpec) -> Result<Box<dyn Instance>, LaunchError>;
+}
+
+/// One running execution environment. Dropping it kills all its processes.
+#[async_trait]
+pub trait Instance: Send + Sync {
+    /// Waits until the runtime is ready for its first event; output goes to `output` as it comes.
+    async fn initialise(&mut self, limit: Duration, output: &mut dyn OutputSink) -> Result<(), InitFailure>;
+    /// Hands over one event and waits for its answer. All output written before the answer is in `output` on return.
+    async fn invoke(&mut self, invocation: Invocation, output: &mut dyn OutputSink) -> Result<Reply, InvokeFailure>;
+    /// CPU and memory used so far.
+    fn usage(&self) -> Usage;
+    /// Starts a new measurement of peak memory.
+    fn reset_peak_memory(&self);
+    /// Stops all its processes from running until [`Instance::thaw`].
+    fn freeze(&self);
+    /// Lets its processes run again.
+    fn thaw(&self);
+    /// Whether its processes are still there (an idle instance may die at any time).
+    fn is_alive(&self) -> bool;
+    /// Kills all processes and waits until they are gone and their cgroup is empty.
+    async fn stop(self: Box<Self>);
+}

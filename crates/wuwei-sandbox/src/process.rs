@@ -1,0 +1,37 @@
+//! One sandboxed process tree, as the launcher hands it over: channels, exit, meter.
+
+use std::sync::Arc;
+
+use tokio::net::unix::pipe;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
+
+use crate::instance::{ProcessExit, Usage};
+
+/// A running sandbox. Dropping it kills all its processes.
+pub(crate) struct SandboxedProcess {
+    /// Our end of the socket that the managed bootstrap finds at descriptor 3.
+    pub(crate) control: UnixStream,
+    /// 127.0.0.1:9001 inside the sandbox's network namespace, served from outside; only for runtimes that need it.
+    pub(crate) runtime_api: Option<TcpListener>,
+    /// Read end of the pipe that is both stdout and stderr.
+    pub(crate) output: pipe::Receiver,
+    /// `None` while it runs.
+    pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
+    /// Accounting, freezing, killing.
+    pub(crate) controls: Arc<dyn ProcessControls>,
+}
+
+/// Levers on a sandbox that need no launcher round trip, but for `kill`.
+pub(crate) trait ProcessControls: Send + Sync {
+    /// CPU and memory used so far.
+    fn usage(&self) -> Usage;
+    /// Starts a new measurement of peak memory.
+    fn reset_peak_memory(&self);
+    /// Stops all processes from running.
+    fn freeze(&self);
+    /// Lets them run again.
+    fn thaw(&self);
+    /// Kills all processes; `exit` of the process changes when they are gone. Idempotent.
+    fn kill(&self);
+}

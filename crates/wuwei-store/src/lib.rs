@@ -1,0 +1,1 @@
+//! Durable state behind small traits: the catalog of functions, code packages, access keys.
