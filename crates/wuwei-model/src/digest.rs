@@ -63,6 +63,6 @@ mod tests {
         let digest = CodeDigest::of(b"abc");
         assert_eq!(digest.to_hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse::<CodeDigest>().unwrap(), digest);
-        assert!("AAAA".parse::<CodeDigest>().is_err());
+        "AAAA".parse::<CodeDigest>().unwrap_err();
     }
 }

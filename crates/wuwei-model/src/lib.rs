@@ -6,7 +6,9 @@ mod digest;
 mod function;
 mod invocation;
 pub mod limits;
+mod name;
 mod secret;
+pub mod service;
 
 pub use digest::{CodeDigest, ParseCodeDigestError};
 pub use function::{
@@ -14,4 +16,5 @@ pub use function::{
     RuntimeFamily, State, Version,
 };
 pub use invocation::{FunctionErrorKind, InvocationId, InvocationReport, Outcome};
+pub use name::{FunctionReference, ParseFunctionReferenceError};
 pub use secret::EnvironmentVariables;
