@@ -1,0 +1,77 @@
+//! What the engine needs of the store and the recorder, as traits, so that its tests need neither.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use wuwei_model::{CodeDigest, FunctionKey, InvocationId, InvocationReport, Version};
+use wuwei_recorder::{LogStream, Recorder};
+use wuwei_sandbox::OutputSink;
+use wuwei_store::Store;
+
+/// Finds unpacked packages.
+pub(crate) trait CodeStore: Send + Sync {
+    /// Directory of the package with this digest.
+    fn code_dir(&self, digest: &CodeDigest) -> PathBuf;
+}
+
+impl CodeStore for Store {
+    fn code_dir(&self, digest: &CodeDigest) -> PathBuf {
+        self.packages().code_dir(digest)
+    }
+}
+
+/// Opens the logs of instances.
+pub(crate) trait Journal: Send + Sync {
+    /// Opens the log of a new instance.
+    fn open(&self, function: &FunctionKey, version: Version, instance_id: &str) -> Box<dyn InstanceLog>;
+}
+
+impl Journal for Recorder {
+    fn open(&self, function: &FunctionKey, version: Version, instance_id: &str) -> Box<dyn InstanceLog> {
+        Box::new(self.stream(function, version, instance_id))
+    }
+}
+
+/// The log of one instance; see [`LogStream`] for what each method writes.
+pub(crate) trait InstanceLog: Send + Sync {
+    fn name(&self) -> &str;
+    fn init_start(&mut self, at: SystemTime, runtime: &str);
+    fn start(&mut self, at: SystemTime, id: &InvocationId);
+    fn line(&mut self, at: SystemTime, text: &str);
+    fn platform_line(&mut self, at: SystemTime, text: &str);
+    fn end(&mut self, at: SystemTime, report: &InvocationReport);
+    fn tail(&self) -> Vec<u8>;
+}
+
+impl InstanceLog for LogStream {
+    fn name(&self) -> &str {
+        self.name()
+    }
+    fn init_start(&mut self, at: SystemTime, runtime: &str) {
+        self.init_start(at, runtime);
+    }
+    fn start(&mut self, at: SystemTime, id: &InvocationId) {
+        self.start(at, id);
+    }
+    fn line(&mut self, at: SystemTime, text: &str) {
+        self.line(at, text);
+    }
+    fn platform_line(&mut self, at: SystemTime, text: &str) {
+        self.platform_line(at, text);
+    }
+    fn end(&mut self, at: SystemTime, report: &InvocationReport) {
+        self.end(at, report);
+    }
+    fn tail(&self) -> Vec<u8> {
+        self.tail()
+    }
+}
+
+/// Carries a function's output into its instance's log.
+pub(crate) struct LogSink<'log>(pub(crate) &'log mut dyn InstanceLog);
+
+impl OutputSink for LogSink<'_> {
+    fn write_line(&mut self, at: SystemTime, text: &str) {
+        self.0.line(at, text);
+    }
+}

@@ -1,0 +1,258 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use wuwei_model::{FunctionKey, FunctionVersion, Runtime};
+use wuwei_recorder::Recorder;
+use wuwei_sandbox::{Instance, InstanceFactory};
+use wuwei_store::Store;
+
+use crate::account::{AccountConcurrency, NotAdmitted};
+use crate::acquisition::{Acquired, NO_CAPACITY};
+use crate::call::{Answer, Call, EngineOptions, InvokeError};
+use crate::collaborators::{CodeStore, Journal};
+use crate::counters::{Counters, EngineSnapshot};
+use crate::execution::{execute, settle_failed_start};
+use crate::fleet::{Effects, Fleet};
+use crate::lease::Berth;
+use crate::{reaper, starting};
+
+/// How long an instance may take to stop before the engine gives it up (dropping it kills it all the same).
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs calls on instances. A handle, cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What all handles and tasks of one engine share.
+pub(crate) struct Shared {
+    pub(crate) options: EngineOptions,
+    pub(crate) factory: Arc<dyn InstanceFactory>,
+    pub(crate) code: Arc<dyn CodeStore>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) counters: Counters,
+    /// Becomes true when what still runs must end.
+    pub(crate) killed: watch::Sender<bool>,
+    /// A call or an instance is gone: for shutdown, which waits for the last.
+    pub(crate) progress: Notify,
+    accounts: Mutex<AccountConcurrency>,
+    fleet: Mutex<Fleet>,
+    reaper: Arc<Notify>,
+    tasks: Handle,
+}
+
+impl Engine {
+    /// Starts the engine; must be called within a tokio runtime, which then runs all calls.
+    #[must_use]
+    pub fn start(options: EngineOptions, factory: Arc<dyn InstanceFactory>, store: Store, recorder: Recorder) -> Self {
+        Self::assemble(options, factory, Arc::new(store), Arc::new(recorder))
+    }
+
+    pub(crate) fn assemble(
+        options: EngineOptions,
+        factory: Arc<dyn InstanceFactory>,
+        code: Arc<dyn CodeStore>,
+        journal: Arc<dyn Journal>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            factory,
+            code,
+            journal,
+            counters: Counters::default(),
+            killed: watch::Sender::new(false),
+            progress: Notify::new(),
+            accounts: Mutex::new(AccountConcurrency::new(options.account_concurrency)),
+            fleet: Mutex::new(Fleet::new(options.memory_budget_mb, options.keep_alive)),
+            reaper: Arc::new(Notify::new()),
+            tasks: Handle::current(),
+            options,
+        });
+        shared.tasks.spawn(reaper::run(Arc::downgrade(&shared), Arc::clone(&shared.reaper)));
+        Self { shared }
+    }
+
+    /// Whether the host can run the runtime of a function that is being created.
+    #[must_use]
+    pub fn supports(&self, runtime: &Runtime) -> bool {
+        self.shared.factory.supports(runtime)
+    }
+
+    /// Runs one call to its end, also when the caller goes away (drops this future).
+    ///
+    /// # Errors
+    /// [`InvokeError`] when the platform could not run the call. What the function did wrong is an [`Answer`].
+    pub async fn invoke(&self, function: Arc<FunctionVersion>, call: Call) -> Result<Answer, InvokeError> {
+        let admission = Admission::of(&self.shared, Arc::clone(&function))?;
+        let task = self.shared.tasks.spawn(async move {
+            let result = admission.shared.attend(&function, call).await;
+            admission.settle(&result);
+            result
+        });
+        task.await.unwrap_or_else(|error| {
+            // The panic hook has printed the panic itself.
+            tracing::error!(%error, "a call ended without a result");
+            Err(if error.is_panic() { InvokeError::Internal } else { InvokeError::ShuttingDown })
+        })
+    }
+
+    /// Lets go of all instances of a function after an update or deletion: idle ones stop, busy ones finish their
+    /// call and end. Calls that wait already are still served by instances of what they asked for.
+    pub fn retire(&self, key: &FunctionKey) {
+        self.shared.with_fleet(|fleet, effects| fleet.retire(key, effects));
+    }
+
+    /// How many instances there are, and what happened so far.
+    #[must_use]
+    pub fn snapshot(&self) -> EngineSnapshot {
+        let census = self.shared.fleet().census();
+        let counters = &self.shared.counters;
+        EngineSnapshot {
+            instances_idle: census.idle,
+            instances_busy: census.busy,
+            instances_starting: census.starting,
+            memory_reserved_mb: census.memory_mb,
+            calls_waiting: census.waiting,
+            invocations: counters.invocations.get(),
+            cold_starts: counters.cold_starts.get(),
+            throttles: counters.throttles.get(),
+            errors: counters.errors.get(),
+            failures: counters.failures.get(),
+            panics: counters.panics.get(),
+        }
+    }
+
+    /// Refuses new calls, lets running ones finish up to `grace`, stops every instance.
+    ///
+    /// Returns when all are gone, at the latest a stop's limit (10 s) after `grace`.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.shared.shutdown(grace).await;
+    }
+}
+
+impl Shared {
+    /// One admitted call, from its search for an instance to its answer.
+    async fn attend(self: &Arc<Self>, function: &Arc<FunctionVersion>, call: Call) -> Result<Answer, InvokeError> {
+        match self.acquire(function).await? {
+            Acquired::Instance(mut lease, init) => {
+                if init.is_some() {
+                    self.counters.cold_starts.increment();
+                }
+                let execution = execute(lease.live(), function, call, init, self.killed.subscribe()).await;
+                // Before the answer goes out: whoever has it finds the instance idle.
+                if execution.reusable {
+                    lease.keep();
+                }
+                execution.result
+            }
+            Acquired::Failed(failure) => {
+                self.counters.cold_starts.increment();
+                settle_failed_start(function, &call, failure, self.options.init_limit)
+            }
+        }
+    }
+
+    /// Changes the fleet, and then does what follows from the change.
+    pub(crate) fn with_fleet<R>(self: &Arc<Self>, change: impl FnOnce(&mut Fleet, &mut Effects) -> R) -> R {
+        let mut effects = Effects::default();
+        let result = change(&mut self.fleet(), &mut effects);
+        for order in effects.starts {
+            self.tasks.spawn(starting::start(Arc::clone(self), order));
+        }
+        for berth in effects.stops {
+            self.tasks.spawn(Arc::clone(self).stop_berth(berth));
+        }
+        if effects.wake_reaper {
+            self.reaper.notify_one();
+        }
+        result
+    }
+
+    async fn stop_berth(self: Arc<Self>, berth: Arc<Berth>) {
+        match berth.take() {
+            Some(live) => self.stop_instance(live.instance, berth.memory_mb()).await,
+            None => self.instance_is_gone(berth.memory_mb()),
+        }
+    }
+
+    /// Stops an instance that the fleet counts as stopping.
+    pub(crate) async fn stop_instance(self: &Arc<Self>, instance: Box<dyn Instance>, memory_mb: u32) {
+        if tokio::time::timeout(STOP_LIMIT, instance.stop()).await.is_err() {
+            tracing::error!("an instance did not stop within {} s and was given up", STOP_LIMIT.as_secs());
+        }
+        self.instance_is_gone(memory_mb);
+    }
+
+    pub(crate) fn instance_is_gone(self: &Arc<Self>, memory_mb: u32) {
+        self.with_fleet(|fleet, effects| fleet.stopped(memory_mb, effects));
+        self.progress.notify_waiters();
+    }
+
+    pub(crate) fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, AccountConcurrency> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // It finds the engine gone and ends.
+        self.reaper.notify_one();
+    }
+}
+
+/// A call's place under its account's limit.
+struct Admission {
+    shared: Arc<Shared>,
+    function: Arc<FunctionVersion>,
+}
+
+impl Admission {
+    fn of(shared: &Arc<Shared>, function: Arc<FunctionVersion>) -> Result<Self, InvokeError> {
+        let entered = shared.accounts().enter(&function.key);
+        match entered {
+            Ok(()) => Ok(Self { shared: Arc::clone(shared), function }),
+            Err(NotAdmitted::Limit) => {
+                shared.counters.throttles.increment();
+                Err(InvokeError::TooManyRequests(NO_CAPACITY))
+            }
+            Err(NotAdmitted::Closed) => Err(InvokeError::ShuttingDown),
+        }
+    }
+
+    /// Counts the outcome; the place is free before the caller has the answer.
+    fn settle(self, result: &Result<Answer, InvokeError>) {
+        let counters = &self.shared.counters;
+        match result {
+            Ok(answer) => {
+                counters.invocations.increment();
+                if answer.function_error.is_some() {
+                    counters.errors.increment();
+                }
+            }
+            Err(InvokeError::TooManyRequests(_)) => counters.throttles.increment(),
+            Err(InvokeError::Launch(_) | InvokeError::ShuttingDown | InvokeError::Internal) => {
+                counters.failures.increment();
+            }
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.counters.panics.increment();
+            self.shared.counters.failures.increment();
+        }
+        self.shared.accounts().leave(&self.function.key);
+        self.shared.progress.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;
