@@ -1,1 +1,19 @@
 //! Every HTTP face: the Lambda API, authentication, and wuwei's own endpoints.
+//!
+//! A request's way: `server` takes the connection, `face` picks who answers, `auth` finds out who asks, `lambda`, `sts`
+//! or `admin` answers. Errors get their wire form in `lambda::error` and `sts`, nowhere else.
+
+mod admin;
+mod auth;
+mod face;
+mod gateway;
+mod lambda;
+mod metrics;
+mod server;
+pub mod sign;
+mod sts;
+mod tasks;
+mod wire;
+
+pub use auth::AuthMode;
+pub use gateway::{Gateway, GatewayOptions, RuntimeInfo};

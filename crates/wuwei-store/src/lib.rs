@@ -1,1 +1,27 @@
 //! Durable state behind small traits: the catalog of functions, code packages, access keys.
+//!
+//! A data directory (0700, one server at a time) holds `wuwei.db` (the embedded database), `master.key` (seals what is
+//! secret in it), `packages/` (zip files by digest), `code/` (the same unpacked) and `incoming/` (what is being
+//! unpacked). [`KeyValue`] is the seam for a clustered implementation.
+
+mod access_keys;
+mod error;
+mod functions;
+mod keyvalue;
+mod lock;
+mod packages;
+mod schema;
+mod sqlite;
+mod store;
+mod vault;
+
+pub use access_keys::{AccessKey, AccessKeys, DamagedAccessKeyError, Role};
+pub use error::{OpenStoreError, StoreError};
+pub use functions::{DamagedRecordError, Function, Functions, RecordError};
+pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
+pub use lock::DataDirectoryError;
+pub use packages::{PackageError, Packages};
+pub use schema::SchemaError;
+pub use sqlite::OpenDatabaseError;
+pub use store::Store;
+pub use vault::{MasterKeyError, UnsealError};

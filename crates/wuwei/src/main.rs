@@ -1,2 +1,63 @@
-//! wuwei.
-fn main() {}
+//! The wuwei command line and server.
+
+mod arguments;
+mod client;
+mod commands;
+mod compose;
+mod config;
+mod failure;
+mod output;
+mod package;
+mod signing;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use commands::Session;
+use config::Environment;
+use failure::{Exit, Failure};
+use output::Console;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    arguments.color.apply();
+    let console = Console::new(arguments.json);
+    match run(arguments, console) {
+        Ok(exit) => exit.into(),
+        Err(failure) => console.fail(&failure),
+    }
+}
+
+fn run(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
+    // The launcher stays single-threaded, so it is entered before any runtime exists.
+    if let Command::Launcher(launcher) = &arguments.command {
+        return compose::run_launcher(&launcher.arguments);
+    }
+    let environment = Environment::read();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::local("start the asynchronous runtime").because(error))?;
+    let session = Session { console, environment, data_dir: arguments.data_dir };
+    runtime.block_on(dispatch(arguments.command, &session))
+}
+
+async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> {
+    match command {
+        Command::Up(options) => Box::pin(up::run(session, options)).await,
+        Command::Deploy(options) => Box::pin(commands::deploy::run(session, options)).await,
+        Command::Invoke(options) => commands::invoke::run(session, options).await,
+        Command::Logs(options) => commands::logs::run(session, options).await,
+        Command::Ls => commands::ls::run(session).await,
+        Command::Rm(options) => commands::rm::run(session, options).await,
+        Command::Runtimes => commands::runtimes::run(session).await,
+        Command::Env => commands::env::run(session),
+        Command::Key(options) => commands::key::run(session, options.action).await,
+        Command::Doctor => commands::doctor::run(session),
+        Command::Completions(options) => commands::completions::run(session, options.shell),
+        Command::Launcher(launcher) => compose::run_launcher(&launcher.arguments),
+    }
+}

@@ -1,0 +1,23 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test build lint audit
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## Build, start a server, deploy the examples and call them; Ctrl-C stops it
+	@scripts/demo.sh
+
+test: ## Install what the tests need and run them all
+	@scripts/test.sh
+
+build: ## Build target/release/wuwei
+	@scripts/install-prerequisites.sh demo
+	@. scripts/common.sh; use_rust; cargo build --release --locked --package wuwei
+
+lint: ## Check formatting, lints, licences and Python style
+	@scripts/lint.sh
+
+audit: ## Check the dependencies for known vulnerabilities (downloads the RustSec database)
+	@scripts/install-cargo-deny.sh
+	@. scripts/common.sh; use_rust; cargo deny check advisories

@@ -1,0 +1,86 @@
+//! wuwei's own endpoints, under `/_wuwei/v1/`; signed like all others, for the service `wuwei` or `lambda`.
+
+mod code;
+mod follow;
+mod keys;
+mod logs;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+use wuwei_model::FunctionKey;
+use wuwei_model::service::Access;
+
+use crate::auth::{Principal, decode_query, permits};
+use crate::face::{AdmitError, Exchange};
+use crate::lambda::ApiError;
+use crate::wire::Answer;
+
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A signed request of wuwei's own.
+struct Request<'exchange> {
+    exchange: &'exchange Exchange,
+    principal: Principal,
+    body: Bytes,
+    query: Vec<(String, String)>,
+}
+
+impl Request<'_> {
+    /// A query parameter.
+    fn query(&self, wanted: &str) -> Option<&str> {
+        self.query.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+
+    /// A function of the caller's account, if the caller may read it.
+    fn function(&self, name: &str) -> Result<FunctionKey, ApiError> {
+        let options = &self.exchange.parts.options;
+        let key = FunctionKey {
+            account: self.principal.account.clone(),
+            region: options.region.clone(),
+            name: name.to_owned(),
+        };
+        if permits(&self.principal, Access::Read, Some(name)) {
+            Ok(key)
+        } else {
+            Err(ApiError::access_denied(&self.principal.arn(), "wuwei:Read", &key.arn()))
+        }
+    }
+}
+
+/// Answers a request of wuwei's own.
+pub(crate) async fn answer(exchange: &mut Exchange) -> Answer {
+    route(exchange).await.unwrap_or_else(|error| error.answer())
+}
+
+async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
+    let path = exchange.head.uri.path().to_owned();
+    let segments: Vec<String> = path
+        .trim_start_matches("/_wuwei/")
+        .split('/')
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+        .collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let region = exchange.parts.options.region.clone();
+    let admitted = exchange.admit(&["wuwei", "lambda"], &[&region], BODY_BYTES_MAX).await;
+    let (principal, body) = admitted.map_err(|error| match error {
+        AdmitError::Auth(error) => error.into(),
+        AdmitError::Body(error) => ApiError::body(&error, "wuwei"),
+    })?;
+    let query = decode_query(exchange.head.uri.query().unwrap_or_default());
+    let request = Request { exchange, principal, body, query };
+    match (request.exchange.head.method.clone(), segments.as_slice()) {
+        (Method::GET, ["v1", "runtimes"]) => {
+            Ok(Answer::json(StatusCode::OK, &json!(request.exchange.parts.options.runtimes)))
+        }
+        (Method::GET, ["v1", "logs", function]) => logs::answer(&request, function).await,
+        (Method::GET, ["v1", "keys"]) => keys::list(&request).await,
+        (Method::POST, ["v1", "keys"]) => keys::create(&request).await,
+        (Method::DELETE, ["v1", "keys", id]) => keys::delete(&request, id).await,
+        (Method::GET, ["v1", "code", account, region, function, digest]) => {
+            code::answer(&request, [account, region, function], digest).await
+        }
+        (_method, _path) => Err(ApiError::unknown_operation()),
+    }
+}

@@ -1,0 +1,69 @@
+//! `GET code/<account>/<region>/<function>/<digest>`: the package of a function, as it was sent.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use wuwei_model::{CodeDigest, FunctionKey, Version};
+
+use super::Request;
+use crate::gateway::Parts;
+use crate::lambda::ApiError;
+use crate::wire::Answer;
+
+/// Versions that are read at a time while looking for a package.
+const PAGE: usize = 200;
+
+pub(super) async fn answer(request: &Request<'_>, path: [&str; 3], digest: &str) -> Result<Answer, ApiError> {
+    let [account, region, function] = path;
+    let key = request.function(function)?;
+    let absent = || ApiError::not_found(format!("Package not found: {digest}"));
+    if account != key.account || region != key.region {
+        return Err(absent());
+    }
+    let digest = parse_digest(digest).ok_or_else(absent)?;
+    let parts = &request.exchange.parts;
+    // A package is shown to those who may read a function that has it: the digest alone opens nothing.
+    if !belongs(parts, &key, digest).await? {
+        return Err(absent());
+    }
+    let zip = parts.store.packages().zip(&digest).await?.ok_or_else(absent)?;
+    let name = format!("attachment; filename=\"{function}.zip\"");
+    Ok(Answer::new(StatusCode::OK, "application/zip", zip).with("content-disposition", &name))
+}
+
+async fn belongs(parts: &Parts, key: &FunctionKey, digest: CodeDigest) -> Result<bool, ApiError> {
+    let functions = parts.store.functions();
+    let Some((function, _)) = functions.get(key).await? else { return Ok(false) };
+    if function.latest.code.digest == digest {
+        return Ok(true);
+    }
+    let mut after = 0;
+    loop {
+        let page = functions.versions(key, after, PAGE).await?;
+        if page.iter().any(|version| version.code.digest == digest) {
+            return Ok(true);
+        }
+        match page.last().map(|version| version.version) {
+            Some(Version::Published(number)) if page.len() == PAGE => after = number,
+            Some(Version::Published(_) | Version::Latest) | None => return Ok(false),
+        }
+    }
+}
+
+fn parse_digest(hexadecimal: &str) -> Option<CodeDigest> {
+    STANDARD.encode(hex::decode(hexadecimal).ok()?).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_digest;
+    use wuwei_model::CodeDigest;
+
+    #[test]
+    fn digests_in_paths_are_hexadecimal() {
+        let digest = CodeDigest::of(b"abc");
+        assert_eq!(parse_digest(&digest.to_hex()), Some(digest));
+        assert_eq!(parse_digest("00"), None);
+        assert_eq!(parse_digest(&digest.to_string()), None);
+    }
+}

@@ -1,0 +1,32 @@
+//! Who asks, and what they may do: SigV4 verification and the roles of access keys.
+
+mod authorization;
+mod canonical;
+mod error;
+mod glob;
+mod instant;
+mod permission;
+mod principal;
+mod signature;
+mod verify;
+
+pub(crate) use canonical::{CanonicalParts, canonical_request, decode_query};
+pub(crate) use error::AuthError;
+pub(crate) use instant::{basic_date, basic_time};
+pub(crate) use permission::permits;
+pub(crate) use principal::Principal;
+pub(crate) use signature::{ALGORITHM, EMPTY_BODY_HASH, Scope, UNSIGNED_PAYLOAD, sign_canonical};
+pub(crate) use verify::{Verifier, unchecked};
+
+#[cfg(test)]
+mod tests;
+
+/// Whether signatures are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Every call is signed with a key of the store (the default).
+    Signed,
+    /// Any signature, or none, is accepted with all rights; an access key id of twelve digits names the account.
+    /// Only for a loopback listener.
+    Off,
+}

@@ -1,0 +1,204 @@
+//! Checks a signature in two steps, so that most refusals come before a body has been read.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::request::Parts;
+use subtle::ConstantTimeEq as _;
+use time::{Duration, OffsetDateTime};
+use wuwei_store::AccessKey;
+
+use super::authorization::{self, Claim};
+use super::{AuthError, CanonicalParts, Principal, UNSIGNED_PAYLOAD, basic_date, basic_time, instant};
+use super::{canonical_request, sign_canonical};
+
+/// How far a signed request's time may be from ours.
+const SKEW: Duration = Duration::minutes(5);
+
+/// What a face of the server accepts.
+pub(crate) struct Verifier<'face> {
+    /// Regions that a credential may be scoped to; the first is the one that is named in refusals.
+    pub(crate) regions: &'face [&'face str],
+    /// Services that a credential may be scoped to.
+    pub(crate) services: &'face [&'face str],
+    /// The clock.
+    pub(crate) now: SystemTime,
+}
+
+/// What is left to check once the body is there.
+pub(crate) enum BodyCheck {
+    /// The signature holds; nothing about the body was promised.
+    Nothing,
+    /// The signature holds if the body has this hash.
+    Hash(String),
+    /// The signature can be calculated only with the body's hash.
+    Signature(Box<PendingSignature>),
+}
+
+/// A signature that covers a body which has not been read yet.
+pub(crate) struct PendingSignature {
+    parts: Parts,
+    claim: Claim,
+    key: Arc<AccessKey>,
+}
+
+impl BodyCheck {
+    /// Whether the hash of the body is needed at all.
+    pub(crate) fn needs_hash(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Hash(_) | Self::Signature(_) => true,
+        }
+    }
+
+    /// Finishes the check with the body's SHA-256 in hexadecimal.
+    pub(crate) fn finish(&self, body_hash: &str) -> Result<(), AuthError> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Hash(promised) if promised.eq_ignore_ascii_case(body_hash) => Ok(()),
+            Self::Hash(_) => Err(AuthError::Mismatch),
+            Self::Signature(pending) => check_signature(&pending.parts, &pending.claim, &pending.key, body_hash),
+        }
+    }
+}
+
+impl Verifier<'_> {
+    /// Checks all that the head of a request shows. `lookup` finds a key by its id.
+    pub(crate) fn begin(
+        &self,
+        parts: &Parts,
+        lookup: impl FnOnce(&str) -> Option<Arc<AccessKey>>,
+    ) -> Result<(Principal, BodyCheck), AuthError> {
+        let claim = authorization::read(&parts.headers, parts.uri.query().unwrap_or_default())?;
+        check_signed_headers(parts, &claim)?;
+        self.check_scope(&claim)?;
+        check_time(&claim, instant::whole_seconds(self.now))?;
+        if claim.session_token {
+            return Err(AuthError::UnknownToken);
+        }
+        let key = lookup(&claim.key_id).ok_or(AuthError::UnknownToken)?;
+        let principal = Principal::of(Arc::clone(&key));
+        let body_check = match promised_hash(parts, &claim)? {
+            Some(promised) => {
+                check_signature(parts, &claim, &key, &promised)?;
+                if promised == UNSIGNED_PAYLOAD { BodyCheck::Nothing } else { BodyCheck::Hash(promised) }
+            }
+            None => BodyCheck::Signature(Box::new(PendingSignature { parts: parts.clone(), claim, key })),
+        };
+        Ok((principal, body_check))
+    }
+
+    fn check_scope(&self, claim: &Claim) -> Result<(), AuthError> {
+        let scope = &claim.scope;
+        if !self.regions.contains(&scope.region.as_str()) {
+            return Err(AuthError::Refused(format!(
+                "Credential should be scoped to a valid region, not '{}'. ",
+                scope.region
+            )));
+        }
+        if !self.services.contains(&scope.service.as_str()) {
+            let wanted = self.services.first().copied().unwrap_or_default();
+            return Err(AuthError::Refused(format!("Credential should be scoped to correct service: '{wanted}'. ")));
+        }
+        if claim.terminator != "aws4_request" {
+            return Err(AuthError::Refused(format!(
+                "Credential should be scoped with a valid terminator: 'aws4_request', not '{}'. ",
+                claim.terminator
+            )));
+        }
+        let date = basic_date(claim.at);
+        if scope.date != date {
+            return Err(AuthError::Refused(format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != \
+                 '{date}', from '{}'.",
+                scope.date,
+                basic_time(claim.at)
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// `host` and every `x-amz-` header must be under the signature, or they could be changed on the way.
+fn check_signed_headers(parts: &Parts, claim: &Claim) -> Result<(), AuthError> {
+    let signed = |wanted: &str| claim.signed_headers.iter().any(|name| name == wanted);
+    if !signed("host") && !signed(":authority") {
+        let text = "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.";
+        return Err(AuthError::Refused(text.to_owned()));
+    }
+    let unsigned =
+        parts.headers.keys().map(http::HeaderName::as_str).find(|name| name.starts_with("x-amz-") && !signed(name));
+    match unsigned {
+        Some(name) => Err(AuthError::Refused(format!("'{name}' must be a 'SignedHeader' in the AWS Authorization."))),
+        None => Ok(()),
+    }
+}
+
+fn check_time(claim: &Claim, now: OffsetDateTime) -> Result<(), AuthError> {
+    let validity = match claim.expires_s {
+        Some(seconds) => Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)),
+        None => SKEW,
+    };
+    let at = basic_time(claim.at);
+    if claim.at < now - validity {
+        let earliest = basic_time(now - validity);
+        return Err(AuthError::Refused(format!(
+            "Signature expired: {at} is now earlier than {earliest} ({} - {})",
+            basic_time(now),
+            length(validity)
+        )));
+    }
+    if claim.at > now + SKEW {
+        let latest = basic_time(now + SKEW);
+        return Err(AuthError::Refused(format!(
+            "Signature not yet current: {at} is still later than {latest} ({} + {})",
+            basic_time(now),
+            length(SKEW)
+        )));
+    }
+    Ok(())
+}
+
+fn length(validity: Duration) -> String {
+    let seconds = validity.whole_seconds();
+    if seconds % 60 == 0 { format!("{} min.", seconds / 60) } else { format!("{seconds} sec.") }
+}
+
+/// The hash that the request promises for its body, if it does.
+fn promised_hash(parts: &Parts, claim: &Claim) -> Result<Option<String>, AuthError> {
+    let header = parts.headers.get("x-amz-content-sha256");
+    let promised = match header {
+        Some(value) => Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned()),
+        None => claim.payload_hash.clone(),
+    };
+    match promised {
+        Some(text) if text.starts_with("STREAMING-") => Err(AuthError::Refused(format!(
+            "'{text}' is not a valid value for 'X-Amz-Content-Sha256': chunked uploads are not supported."
+        ))),
+        promised => Ok(promised),
+    }
+}
+
+fn check_signature(parts: &Parts, claim: &Claim, key: &AccessKey, payload_hash: &str) -> Result<(), AuthError> {
+    let canonical = canonical_request(&CanonicalParts {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+        signed_headers: &claim.signed_headers,
+        payload_hash,
+    });
+    let expected = sign_canonical(&key.secret, &claim.scope, &basic_time(claim.at), &canonical);
+    if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
+        Ok(())
+    } else {
+        tracing::debug!(key = %claim.key_id, %canonical, "signature does not match");
+        Err(AuthError::Mismatch)
+    }
+}
+
+/// The caller when nothing is checked.
+pub(crate) fn unchecked(parts: &Parts, default_account: &str) -> Principal {
+    let key_id = authorization::key_id(&parts.headers, parts.uri.query().unwrap_or_default());
+    Principal::unchecked(key_id.as_deref(), default_account)
+}

@@ -1,0 +1,101 @@
+//! Picks who answers a request, and puts on every answer what every answer has.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::request::Parts as Head;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::auth::{AuthError, AuthMode, Principal, Verifier, unchecked};
+use crate::gateway::{Parts, UNVERIFIED_KIB};
+use crate::lambda::ApiError;
+use crate::wire::{Answer, AnswerBody, BodyError, RequestBody};
+use crate::{admin, lambda, metrics, sts};
+
+/// A request whose body is still on its way.
+pub(crate) struct Exchange {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) head: Head,
+    pub(crate) body: RequestBody,
+    /// UUID; also the id of the invocation, if it becomes one.
+    pub(crate) request_id: String,
+}
+
+/// Answers one request. A handler runs to its end also when the caller goes away; its panic is a 500.
+pub(crate) async fn respond(parts: Arc<Parts>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let request_id = Uuid::new_v4().to_string();
+    let (head, incoming) = request.into_parts();
+    let body = RequestBody::new(incoming, &head.headers);
+    let exchange = Exchange { parts: Arc::clone(&parts), head, body, request_id: request_id.clone() };
+    let answer = parts.tasks.run(handle(exchange)).await.unwrap_or_else(|| {
+        parts.counters.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(request_id, "a handler panicked");
+        ApiError::internal().answer()
+    });
+    let class = usize::from(answer.status.as_u16() / 100).saturating_sub(1);
+    if let Some(counter) = parts.counters.answers.get(class) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+    answer.into_response(&request_id)
+}
+
+async fn handle(mut exchange: Exchange) -> Answer {
+    let path = exchange.head.uri.path();
+    let get = exchange.head.method == Method::GET;
+    let answer = match path {
+        "/healthz" if get => Answer::new(StatusCode::OK, "text/plain", "ok"),
+        "/metrics" if get => metrics::answer(&exchange.parts),
+        "/" => sts::answer(&mut exchange).await,
+        path if path.starts_with("/_wuwei/") => admin::answer(&mut exchange).await,
+        _lambda => lambda::answer(&mut exchange).await,
+    };
+    exchange.body.discard().await;
+    answer
+}
+
+/// Why a request got no further than its signature and body.
+#[derive(Debug, Error)]
+pub(crate) enum AdmitError {
+    #[error("authenticate")]
+    Auth(#[from] AuthError),
+    #[error("read body")]
+    Body(#[from] BodyError),
+}
+
+impl Exchange {
+    /// Finds out who asks, and reads the body: at most `limit` bytes, and none of it for a caller who is refused by
+    /// what the head shows.
+    pub(crate) async fn admit(
+        &mut self,
+        services: &[&str],
+        regions: &[&str],
+        limit: usize,
+    ) -> Result<(Principal, Bytes), AdmitError> {
+        let parts = &self.parts;
+        if parts.options.auth == AuthMode::Off {
+            let principal = unchecked(&self.head, &parts.options.account);
+            return Ok((principal, self.body.read(limit, false).await?.bytes));
+        }
+        let verifier = Verifier { regions, services, now: SystemTime::now() };
+        let (principal, check) = verifier.begin(&self.head, |id| parts.store.access_keys().get(id))?;
+        // An absent length may become anything up to the limit; what is too long is refused by `read`.
+        let length = self.body.declared_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
+        let wanted = u32::try_from(length.min(limit).div_ceil(1024)).unwrap_or(UNVERIFIED_KIB).min(UNVERIFIED_KIB);
+        let budget = parts.unverified_kib.acquire_many(wanted).await;
+        let received = self.body.read(limit, check.needs_hash()).await?;
+        check.finish(received.hash.as_deref().unwrap_or_default())?;
+        drop(budget);
+        Ok((principal, received.bytes))
+    }
+
+    /// Headers with lower-case names, in order.
+    pub(crate) fn header_pairs(&self) -> Vec<(String, String)> {
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        self.head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+    }
+}

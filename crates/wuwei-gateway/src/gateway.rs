@@ -1,0 +1,104 @@
+//! The gateway itself: its options, its parts, its life.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::{Semaphore, watch};
+use wuwei_engine::Engine;
+use wuwei_recorder::Recorder;
+use wuwei_store::Store;
+
+use crate::AuthMode;
+use crate::tasks::Tasks;
+
+/// What a gateway is told.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// Region of this server; all functions live in it.
+    pub region: String,
+    /// The first account, twelve digits.
+    pub account: String,
+    /// Whether signatures are checked.
+    pub auth: AuthMode,
+    /// How clients reach this server, for example `http://127.0.0.1:9000`; without a final slash.
+    pub public_endpoint: String,
+    /// What the host can run, for `wuwei runtimes`.
+    pub runtimes: Vec<RuntimeInfo>,
+    /// Version of wuwei.
+    pub version: String,
+}
+
+/// A language runtime of this host.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RuntimeInfo {
+    /// As AWS spells it, for example `python3.11`.
+    pub identifier: String,
+    /// Where its executable is.
+    pub path: String,
+    /// What it says of itself, for example `3.11.7`.
+    pub version: String,
+}
+
+/// The server of every API; a handle, cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What all requests share.
+pub(crate) struct Parts {
+    pub(crate) options: GatewayOptions,
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) recorder: Recorder,
+    pub(crate) tasks: Tasks,
+    /// Becomes true when the server stops.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// Bounds the memory of bodies whose sender is not known yet, in KiB.
+    pub(crate) unverified_kib: Semaphore,
+    pub(crate) started: Instant,
+    pub(crate) started_at: SystemTime,
+    pub(crate) counters: Counters,
+}
+
+/// What the gateway counts for `/metrics`.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// Answers by the first digit of their status, from 1.
+    pub(crate) answers: [AtomicU64; 5],
+    /// Handlers that panicked.
+    pub(crate) panics: AtomicU64,
+    /// Connections that are open.
+    pub(crate) connections: AtomicU64,
+}
+
+/// Memory for bodies whose signature has not been checked, in KiB.
+pub(crate) const UNVERIFIED_KIB: u32 = 512 * 1024;
+
+impl Gateway {
+    /// Puts a gateway before its parts; serves nothing yet.
+    #[must_use]
+    pub fn new(options: GatewayOptions, store: Store, engine: Engine, recorder: Recorder) -> Self {
+        let parts = Parts {
+            options,
+            store,
+            engine,
+            recorder,
+            tasks: Tasks::default(),
+            stopping: watch::Sender::new(false),
+            unverified_kib: Semaphore::new(UNVERIFIED_KIB as usize),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            counters: Counters::default(),
+        };
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Settles what an earlier server left pending in the first account. Call before serving.
+    ///
+    /// Functions of other accounts are settled when they are first asked for.
+    pub async fn recover(&self) {
+        crate::lambda::recover(&self.parts).await;
+    }
+}

@@ -1,0 +1,23 @@
+//! The Lambda API. An operation is one function and its line in `operations`; everything around it is here or in the
+//! service model: route, authenticate, bind, validate, authorise, operate, shape.
+
+mod call;
+mod code;
+mod configuration;
+mod dispatch;
+mod environment;
+mod error;
+mod listing;
+mod lookup;
+mod marker;
+mod operations;
+mod package;
+mod publication;
+mod settings;
+mod settlement;
+mod target;
+mod unsupported;
+
+pub(crate) use dispatch::answer;
+pub(crate) use error::ApiError;
+pub(crate) use settlement::recover;

@@ -1,0 +1,137 @@
+//! The way of every call: route, authenticate, bind, validate, authorise, operate, shape.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::Value;
+use wuwei_model::limits;
+use wuwei_model::service::{Operation, RequestParts, Route, ServiceModel};
+
+use super::call::{Call, Reply};
+use super::error::ApiError;
+use super::operations;
+use super::target::Target;
+use crate::auth::{Principal, decode_query, permits};
+use crate::face::{AdmitError, Exchange};
+use crate::wire::{Answer, AnswerBody};
+
+/// Largest request that carries a package: AWS's figure, room for 50 MB in base64.
+const PACKAGE_REQUEST_BYTES_MAX: usize = 70_167_211;
+
+/// Answers a request of the Lambda API.
+pub(crate) async fn answer(exchange: &mut Exchange) -> Answer {
+    call(exchange).await.unwrap_or_else(|error| error.answer())
+}
+
+async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
+    let model = ServiceModel::lambda();
+    let target = exchange.head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let route = model.route(exchange.head.method.as_str(), target);
+    let (operation, labels) = match route {
+        Route::Found { operation, labels } => (operation, labels),
+        Route::MethodNotAllowed | Route::Unknown => return Err(ApiError::unknown_operation()),
+    };
+    let region = exchange.parts.options.region.clone();
+    let admitted = exchange.admit(&["lambda"], &[&region], body_limit(operation.name())).await;
+    let (principal, body) = admitted.map_err(|error| match error {
+        AdmitError::Auth(error) => error.into(),
+        AdmitError::Body(error) => ApiError::body(&error, operation.name()),
+    })?;
+    let query = decode_query(exchange.head.uri.query().unwrap_or_default());
+    let headers = exchange.header_pairs();
+    let request = RequestParts { labels: &labels, query: &query, headers: &headers, body };
+    let input = model.bind(operation, &request).map_err(|error| ApiError::serialization(error.message))?;
+    model.validate(operation, &input).map_err(ApiError::violations)?;
+
+    let action = action(operation.name());
+    let member = |name: &str| input.members.get(name).and_then(Value::as_str);
+    let target = match member("FunctionName") {
+        Some(name) => Some(Target::resolve(name, member("Qualifier"), &principal, &region, &action)?),
+        None => None,
+    };
+    authorise(&principal, operation, &action, target.as_ref())?;
+    let Some(run) = operations::find(operation.name()) else {
+        return Err(ApiError::invalid_parameter(format!(
+            "{} is not implemented yet in wuwei {}",
+            operation.name(),
+            exchange.parts.options.version
+        )));
+    };
+    let call = Call {
+        parts: Arc::clone(&exchange.parts),
+        principal,
+        request_id: exchange.request_id.clone(),
+        members: input.members,
+        payload: input.payload,
+        headers,
+        target,
+    };
+    Ok(match run(&call).await? {
+        Reply::Members(members) => shaped(model.shape(operation, members)),
+        Reply::Empty(status) => Answer::empty(status),
+        Reply::WithPayload(members, payload) => shaped(model.shape_with_payload(operation, members, payload)),
+    })
+}
+
+fn shaped(output: wuwei_model::service::Output) -> Answer {
+    let status = StatusCode::from_u16(output.status).unwrap_or(StatusCode::OK);
+    let mut answer = Answer::empty(status);
+    answer.headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+    for (name, value) in output.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value)) {
+            answer.headers.retain(|(known, _)| *known != name);
+            answer.headers.push((name, value));
+        }
+    }
+    answer.body = AnswerBody::Whole(Some(output.body));
+    answer
+}
+
+fn authorise(
+    principal: &Principal,
+    operation: &Operation,
+    action: &str,
+    target: Option<&Target>,
+) -> Result<(), ApiError> {
+    if permits(principal, operation.access(), target.map(|target| target.key.name.as_str())) {
+        return Ok(());
+    }
+    let resource = target.map_or_else(|| "*".to_owned(), Target::arn);
+    Err(ApiError::access_denied(&principal.arn(), action, &resource))
+}
+
+/// IAM's name of an operation; it has its own for one of them.
+fn action(operation: &str) -> String {
+    match operation {
+        "Invoke" => "lambda:InvokeFunction".to_owned(),
+        other => format!("lambda:{other}"),
+    }
+}
+
+/// Largest body of an operation, in bytes.
+fn body_limit(operation: &str) -> usize {
+    match operation {
+        "CreateFunction" | "UpdateFunctionCode" => PACKAGE_REQUEST_BYTES_MAX,
+        _other => limits::SYNC_PAYLOAD_BYTES_MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{action, body_limit};
+
+    #[test]
+    fn iam_names_invoke_its_own_way() {
+        assert_eq!(action("Invoke"), "lambda:InvokeFunction");
+        assert_eq!(action("GetFunction"), "lambda:GetFunction");
+    }
+
+    #[test]
+    fn only_packages_may_be_larger_than_a_payload() {
+        assert_eq!(body_limit("Invoke"), 6_291_456);
+        assert_eq!(body_limit("UpdateFunctionCode"), 70_167_211);
+        // A package of the largest size, in base64, leaves room for the other members.
+        assert!(50 * 1024 * 1024_usize / 3 * 4 + 200_000 < body_limit("CreateFunction"));
+    }
+}

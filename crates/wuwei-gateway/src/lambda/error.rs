@@ -1,0 +1,348 @@
+//! Every error of the Lambda API: its name, status and JSON form. The one place where they are built.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use wuwei_model::service::{ConstraintViolations, ServiceModel};
+
+use crate::auth::AuthError;
+use crate::wire::{Answer, BodyError};
+
+/// An error as the caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    kind: Kind,
+    message: String,
+}
+
+/// Which error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    AccessDenied,
+    Auth(&'static str),
+    InvalidParameterValue,
+    InvalidRequestContent,
+    InvalidRuntime,
+    PreconditionFailed,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    RequestTooLarge,
+    ResourceConflict,
+    ResourceNotFound,
+    Serialization,
+    Service,
+    TooManyRequests(&'static str),
+    UnknownOperation,
+    Validation,
+}
+
+/// Forms of the JSON body; AWS's services do not agree on one.
+enum Form {
+    /// `{"Type":"User","Message":…}`.
+    TypedUpper(&'static str),
+    /// `{"Type":"User","message":…}`.
+    TypedLower(&'static str),
+    /// `{"Message":…}`.
+    Upper,
+    /// `{"message":…}`.
+    Lower,
+}
+
+impl ApiError {
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The function (or version) is not there; takes its ARN.
+    pub(crate) fn function_not_found(arn: &str) -> Self {
+        Self::new(Kind::ResourceNotFound, format!("Function not found: {arn}"))
+    }
+
+    /// Something else is not there.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::ResourceNotFound, message)
+    }
+
+    /// 409.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::ResourceConflict, message)
+    }
+
+    /// A change is under way; takes the function's ARN.
+    pub(crate) fn update_in_progress(arn: &str) -> Self {
+        Self::conflict(format!(
+            "The operation cannot be performed at this time. An update is in progress for resource: {arn}"
+        ))
+    }
+
+    /// 400, the most common.
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidParameterValue, message)
+    }
+
+    /// The payload of an invocation is not what it should be.
+    pub(crate) fn invalid_content(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidRequestContent, message)
+    }
+
+    /// The function's runtime cannot be started on this host.
+    pub(crate) fn invalid_runtime(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidRuntime, message)
+    }
+
+    /// 412.
+    pub(crate) fn revision_mismatch() -> Self {
+        let message = "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias \
+                       API to retrieve the latest Revision Id";
+        Self::new(Kind::PreconditionFailed, message)
+    }
+
+    /// 429, with AWS's reason.
+    pub(crate) fn too_many_requests(reason: &'static str) -> Self {
+        Self::new(Kind::TooManyRequests(reason), "Rate Exceeded.")
+    }
+
+    /// 413: the whole request is too large for the operation.
+    pub(crate) fn too_large(operation: &str, limit: usize) -> Self {
+        // The error that the model has for Invoke is another than the one that AWS gives elsewhere.
+        let (kind, operation) = match operation {
+            "Invoke" => (Kind::RequestTooLarge, "InvokeFunction"),
+            other => (Kind::RequestEntityTooLarge, other),
+        };
+        Self::new(kind, format!("Request must be smaller than {limit} bytes for the {operation} operation"))
+    }
+
+    /// A constraint is violated.
+    pub(crate) fn validation(message: impl Into<String>) -> Self {
+        Self::new(Kind::Validation, message)
+    }
+
+    /// Constraints of the model are violated.
+    pub(crate) fn violations(violations: ConstraintViolations) -> Self {
+        let kind = match violations.error.as_str() {
+            "InvalidParameterValueException" => Kind::InvalidParameterValue,
+            _framework => Kind::Validation,
+        };
+        Self::new(kind, violations.message)
+    }
+
+    /// The request does not have the operation's shape.
+    pub(crate) fn serialization(message: impl Into<String>) -> Self {
+        Self::new(Kind::Serialization, message)
+    }
+
+    /// No such path or method.
+    pub(crate) fn unknown_operation() -> Self {
+        Self::new(Kind::UnknownOperation, "There is no operation at this path for this method")
+    }
+
+    /// The key's role or pattern does not allow it. `action` is `lambda:<Operation>`.
+    pub(crate) fn access_denied(user_arn: &str, action: &str, resource: &str) -> Self {
+        Self::new(
+            Kind::AccessDenied,
+            format!(
+                "User: {user_arn} is not authorized to perform: {action} on resource: {resource} because no \
+                 identity-based policy allows the {action} action"
+            ),
+        )
+    }
+
+    /// Our own fault; what happened goes to the server's log, not to the caller.
+    pub(crate) fn internal() -> Self {
+        Self::new(Kind::Service, "The server could not complete the request; its log has the reason.")
+    }
+
+    /// Our own fault, with words for the caller.
+    pub(crate) fn service(message: impl Into<String>) -> Self {
+        Self::new(Kind::Service, message)
+    }
+
+    /// Logs a failure of a part below, and answers what [`ApiError::internal`] does.
+    pub(crate) fn platform(error: &dyn std::error::Error) -> Self {
+        let mut chain = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            chain.push_str(": ");
+            chain.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        tracing::error!(error = %chain, "request failed");
+        Self::internal()
+    }
+
+    /// The body could not be read.
+    pub(crate) fn body(error: &BodyError, operation: &str) -> Self {
+        match error {
+            BodyError::TooLarge(limit) => Self::too_large(operation, *limit),
+            BodyError::Slow | BodyError::Broken(_) => {
+                Self::new(Kind::RequestTimeout, "The request's body did not arrive in time")
+            }
+        }
+    }
+
+    /// AWS's name of the error.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::AccessDenied => "AccessDeniedException",
+            Kind::Auth(name) => name,
+            Kind::InvalidParameterValue => "InvalidParameterValueException",
+            Kind::InvalidRequestContent => "InvalidRequestContentException",
+            Kind::InvalidRuntime => "InvalidRuntimeException",
+            Kind::PreconditionFailed => "PreconditionFailedException",
+            Kind::RequestEntityTooLarge => "RequestEntityTooLargeException",
+            Kind::RequestTimeout => "RequestTimeoutException",
+            Kind::RequestTooLarge => "RequestTooLargeException",
+            Kind::ResourceConflict => "ResourceConflictException",
+            Kind::ResourceNotFound => "ResourceNotFoundException",
+            Kind::Serialization => "SerializationException",
+            Kind::Service => "ServiceException",
+            Kind::TooManyRequests(_) => "TooManyRequestsException",
+            Kind::UnknownOperation => "UnknownOperationException",
+            Kind::Validation => "ValidationException",
+        }
+    }
+
+    /// Text for the caller.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// HTTP status: the model's, but for what no model has, and for the answer when a part of ours has failed.
+    fn status(&self) -> StatusCode {
+        match self.kind {
+            Kind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Kind::Service => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::AccessDenied
+            | Kind::Auth(_)
+            | Kind::InvalidParameterValue
+            | Kind::InvalidRequestContent
+            | Kind::InvalidRuntime
+            | Kind::PreconditionFailed
+            | Kind::RequestEntityTooLarge
+            | Kind::RequestTooLarge
+            | Kind::ResourceConflict
+            | Kind::ResourceNotFound
+            | Kind::Serialization
+            | Kind::TooManyRequests(_)
+            | Kind::UnknownOperation
+            | Kind::Validation => {
+                let status = ServiceModel::lambda().error_status(self.name());
+                let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+                status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self.kind {
+            Kind::ResourceNotFound => Form::TypedUpper("User"),
+            Kind::InvalidRuntime | Kind::Service => Form::TypedUpper("Service"),
+            Kind::InvalidParameterValue
+            | Kind::InvalidRequestContent
+            | Kind::PreconditionFailed
+            | Kind::RequestTooLarge
+            | Kind::ResourceConflict
+            | Kind::TooManyRequests(_) => Form::TypedLower("User"),
+            Kind::AccessDenied | Kind::RequestEntityTooLarge | Kind::Serialization => Form::Upper,
+            Kind::Auth(_) | Kind::RequestTimeout | Kind::UnknownOperation | Kind::Validation => Form::Lower,
+        }
+    }
+
+    /// The JSON body.
+    fn document(&self) -> Value {
+        let message = self.message.as_str();
+        let mut document = match self.form() {
+            Form::TypedUpper(fault) => json!({ "Type": fault, "Message": message }),
+            Form::TypedLower(fault) => json!({ "Type": fault, "message": message }),
+            Form::Upper => json!({ "Message": message }),
+            Form::Lower => json!({ "message": message }),
+        };
+        if let Kind::TooManyRequests(reason) = self.kind {
+            document["Reason"] = Value::from(reason);
+        }
+        document
+    }
+
+    /// The HTTP answer.
+    pub(crate) fn answer(&self) -> Answer {
+        Answer::json(self.status(), &self.document()).with("x-amzn-errortype", self.name())
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        Self::new(Kind::Auth(error.json_name()), error.to_string())
+    }
+}
+
+impl From<wuwei_store::StoreError> for ApiError {
+    fn from(error: wuwei_store::StoreError) -> Self {
+        Self::platform(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ApiError;
+    use crate::auth::AuthError;
+
+    #[test]
+    fn each_error_has_the_json_form_that_aws_gives_it() {
+        let check = |error: ApiError, expected: &str| {
+            let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(error.document(), expected, "{}", error.name());
+        };
+        check(
+            ApiError::function_not_found("arn:aws:lambda:us-east-1:000000000000:function:f:7"),
+            r#"{"Type":"User","Message":"Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:7"}"#,
+        );
+        check(ApiError::invalid_parameter("no"), r#"{"Type":"User","message":"no"}"#);
+        check(
+            ApiError::validation("1 validation error detected: x"),
+            r#"{"message":"1 validation error detected: x"}"#,
+        );
+        check(
+            ApiError::too_many_requests("ConcurrentInvocationLimitExceeded"),
+            r#"{"Type":"User","message":"Rate Exceeded.","Reason":"ConcurrentInvocationLimitExceeded"}"#,
+        );
+        check(ApiError::from(AuthError::Missing), r#"{"message":"Missing Authentication Token"}"#);
+        check(ApiError::service("x"), r#"{"Type":"Service","Message":"x"}"#);
+    }
+
+    #[test]
+    fn each_error_has_the_status_that_aws_gives_it() {
+        let check = |error: ApiError, expected: u16| assert_eq!(error.status().as_u16(), expected, "{}", error.name());
+        check(AuthError::Missing.into(), 403);
+        check(AuthError::Incomplete(String::new()).into(), 400);
+        check(AuthError::UnknownToken.into(), 403);
+        check(AuthError::Mismatch.into(), 403);
+        check(ApiError::access_denied("", "", ""), 403);
+        check(ApiError::conflict(""), 409);
+        check(ApiError::function_not_found(""), 404);
+        check(ApiError::internal(), 500);
+        check(ApiError::invalid_content(""), 400);
+        check(ApiError::invalid_parameter(""), 400);
+        check(ApiError::invalid_runtime(""), 502);
+        check(ApiError::revision_mismatch(), 412);
+        check(ApiError::serialization(""), 400);
+        check(ApiError::too_large("Invoke", 1), 413);
+        check(ApiError::too_large("CreateFunction", 1), 413);
+        check(ApiError::too_many_requests(""), 429);
+        check(ApiError::unknown_operation(), 404);
+        check(ApiError::validation(""), 400);
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_is_named_as_aws_names_it() {
+        let invoke = ApiError::too_large("Invoke", 6_291_456);
+        assert_eq!(invoke.name(), "RequestTooLargeException");
+        assert_eq!(invoke.message(), "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
+        assert_eq!(ApiError::too_large("CreateFunction", 1).name(), "RequestEntityTooLargeException");
+    }
+
+    #[test]
+    fn causes_of_platform_failures_stay_out_of_the_answer() {
+        let error = wuwei_store::StoreError::Failed("disk /secret/path".into());
+        assert!(!ApiError::from(error).message().contains("secret"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Finds functions and versions, and guards changes of them.
+
+use wuwei_model::{FunctionKey, FunctionVersion, LastUpdateStatus, State};
+use wuwei_store::{Function, Revision};
+
+use super::error::ApiError;
+use super::settlement;
+use super::target::Target;
+use crate::gateway::Parts;
+
+/// Words for a call that names a version where only the function will do.
+const FUNCTIONS_ONLY: &str = "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please \
+     specify either a function name or an unqualified function ARN.";
+
+/// The function of a key, settled if an earlier server left it pending.
+pub(super) async fn function(parts: &Parts, key: &FunctionKey) -> Result<Option<(Function, Revision)>, ApiError> {
+    let found = parts.store.functions().get(key).await?;
+    match &found {
+        Some((function, _)) if settlement::is_left_behind(&function.latest, parts.started_at) => {
+            settlement::settle(parts, key, &function.latest.revision_id).await;
+            Ok(parts.store.functions().get(key).await?)
+        }
+        Some(_) | None => Ok(found),
+    }
+}
+
+/// The version that a call names.
+pub(super) async fn version(parts: &Parts, target: &Target) -> Result<FunctionVersion, ApiError> {
+    let found = match read_qualifier(target.qualifier.as_deref()) {
+        Qualifier::Latest => function(parts, &target.key).await?.map(|(function, _)| function.latest),
+        Qualifier::Number(number) => parts.store.functions().version(&target.key, number).await?,
+        Qualifier::Alias => None,
+    };
+    found.ok_or_else(|| ApiError::function_not_found(&target.arn()))
+}
+
+/// The function of a call that changes it: unqualified, at rest, and at the revision that the caller has seen.
+pub(super) async fn changeable(
+    parts: &Parts,
+    target: &Target,
+    revision_id: Option<&str>,
+) -> Result<(Function, Revision), ApiError> {
+    if target.qualifier.as_deref().is_some_and(|qualifier| qualifier != "$LATEST") {
+        return Err(ApiError::invalid_parameter(FUNCTIONS_ONLY));
+    }
+    let found = function(parts, &target.key).await?;
+    let (function, revision) = found.ok_or_else(|| ApiError::function_not_found(&target.key.arn()))?;
+    check_at_rest(&function.latest)?;
+    check_revision(&function.latest, revision_id)?;
+    Ok((function, revision))
+}
+
+/// What a qualifier means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Qualifier {
+    /// None, or `$LATEST`.
+    Latest,
+    /// A version.
+    Number(u64),
+    /// A name; there are no aliases yet, so that it is never found.
+    Alias,
+}
+
+/// Reads a qualifier that has passed validation.
+pub(super) fn read_qualifier(qualifier: Option<&str>) -> Qualifier {
+    match qualifier {
+        None | Some("$LATEST") => Qualifier::Latest,
+        // The store counts in signed 64 bits; a number without a version is as good as an unknown name.
+        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let number = text.parse().ok().filter(|number| *number <= i64::MAX.unsigned_abs());
+            number.map_or(Qualifier::Alias, Qualifier::Number)
+        }
+        Some(_name) => Qualifier::Alias,
+    }
+}
+
+fn check_at_rest(latest: &FunctionVersion) -> Result<(), ApiError> {
+    check_state(latest)?;
+    match latest.last_update_status {
+        LastUpdateStatus::InProgress => Err(ApiError::update_in_progress(&latest.key.arn())),
+        LastUpdateStatus::Successful | LastUpdateStatus::Failed => Ok(()),
+    }
+}
+
+/// Refuses what needs an active function.
+pub(super) fn check_state(version: &FunctionVersion) -> Result<(), ApiError> {
+    let state = match version.state {
+        State::Active => return Ok(()),
+        State::Pending => "Pending",
+        State::Failed => "Failed",
+    };
+    Err(ApiError::conflict(format!(
+        "The operation cannot be performed at this time. The function is currently in the following state: {state}"
+    )))
+}
+
+fn check_revision(latest: &FunctionVersion, revision_id: Option<&str>) -> Result<(), ApiError> {
+    match revision_id {
+        Some(seen) if seen != latest.revision_id => Err(ApiError::revision_mismatch()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Qualifier, check_at_rest, check_revision, read_qualifier};
+    use crate::lambda::settings::tests::version;
+    use wuwei_model::{LastUpdateStatus, State};
+
+    #[test]
+    fn qualifiers_are_latest_numbers_or_names() {
+        let check = |text, expected| assert_eq!(read_qualifier(text), expected, "{text:?}");
+        check(None, Qualifier::Latest);
+        check(Some("$LATEST"), Qualifier::Latest);
+        check(Some("7"), Qualifier::Number(7));
+        check(Some("live"), Qualifier::Alias);
+        check(Some("99999999999999999999999"), Qualifier::Alias);
+        check(Some("18446744073709551615"), Qualifier::Alias);
+    }
+
+    #[test]
+    fn changes_are_refused_while_one_is_under_way() {
+        let mut function = version();
+        check_at_rest(&function).unwrap();
+        function.last_update_status = LastUpdateStatus::InProgress;
+        assert_eq!(
+            check_at_rest(&function).unwrap_err().message(),
+            "The operation cannot be performed at this time. An update is in progress for resource: \
+             arn:aws:lambda:us-east-1:000000000000:function:f"
+        );
+        function.state = State::Pending;
+        assert_eq!(
+            check_at_rest(&function).unwrap_err().message(),
+            "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+        );
+    }
+
+    #[test]
+    fn an_old_revision_id_is_refused() {
+        let function = version();
+        check_revision(&function, None).unwrap();
+        check_revision(&function, Some("first")).unwrap();
+        assert_eq!(check_revision(&function, Some("other")).unwrap_err().name(), "PreconditionFailedException");
+    }
+}

@@ -1,0 +1,78 @@
+//! `CreateFunction`.
+
+use serde_json::Value;
+use uuid::Uuid;
+use wuwei_model::{FunctionSettings, FunctionVersion, LastUpdateStatus, State, Version};
+use wuwei_store::{Function, StoreError};
+
+use super::super::call::{Call, Reply};
+use super::super::configuration::{CREATING_REASON, View, configuration};
+use super::super::error::ApiError;
+use super::super::lookup::{Qualifier, read_qualifier};
+use super::super::{package, publication, settings, settlement, unsupported};
+use super::{check_runtime, now_ms};
+
+/// Longest name of a function.
+const NAME_MAX: usize = 64;
+
+pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
+    let key = call.key();
+    if read_qualifier(call.target().qualifier.as_deref()) != Qualifier::Latest {
+        return Err(ApiError::invalid_parameter("A function is created without a version in its name"));
+    }
+    if key.name.len() > NAME_MAX {
+        // The model's limit is that of an ARN, and the overlay's is for a bare name.
+        return Err(ApiError::invalid_parameter(format!(
+            "1 validation error detected: Value '{}' at 'functionName' failed to satisfy constraint: Member must have \
+             length less than or equal to {NAME_MAX}",
+            key.name
+        )));
+    }
+    let settings = check(call)?;
+    let taken = || ApiError::conflict(format!("Function already exist: {}", key.name));
+    // Before the package is unpacked, which costs; the store has the last word.
+    if call.parts.store.functions().get(key).await?.is_some() {
+        return Err(taken());
+    }
+    let zip = package::zip_of(call.members.get("Code").and_then(Value::as_object), "CreateFunction")?;
+    let code = call.parts.store.packages().admit(zip).await.map_err(|error| package::refusal(&error))?;
+    let latest = FunctionVersion {
+        key: key.clone(),
+        version: Version::Latest,
+        settings,
+        code,
+        last_modified_ms: now_ms(),
+        revision_id: Uuid::new_v4().to_string(),
+        state: State::Pending,
+        state_reason: Some(CREATING_REASON.to_owned()),
+        last_update_status: LastUpdateStatus::Successful,
+        last_update_reason: None,
+    };
+    let function = Function { latest: latest.clone(), last_published: 0, generation: Uuid::new_v4().to_string() };
+    let revision = call.parts.store.functions().create(&function).await.map_err(|error| match error {
+        StoreError::Exists => taken(),
+        other => other.into(),
+    })?;
+    let mut shown = latest;
+    let revision_id = shown.revision_id.clone();
+    if call.flag("Publish") {
+        let published = publication::publish(&call.parts, function, revision, None).await;
+        match published {
+            // Shown in the state of the function, which is about to be ready.
+            Ok((version, _)) => shown = FunctionVersion { state: State::Pending, ..version },
+            Err(error) => {
+                settlement::begin(&call.parts, key.clone(), revision_id);
+                return Err(error);
+            }
+        }
+    }
+    settlement::begin(&call.parts, key.clone(), revision_id);
+    Ok(Reply::Members(configuration(&shown, View::CREATED)))
+}
+
+fn check(call: &Call) -> Result<FunctionSettings, ApiError> {
+    unsupported::refuse(&call.members, &call.key().name)?;
+    let settings = settings::of_new(&call.members)?;
+    check_runtime(&call.parts, &settings.runtime)?;
+    Ok(settings)
+}

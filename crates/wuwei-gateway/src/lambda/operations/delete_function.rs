@@ -1,0 +1,36 @@
+//! `DeleteFunction`: a function with all that belongs to it, or one version.
+
+use http::StatusCode;
+
+use super::super::call::{Call, Reply};
+use super::super::error::ApiError;
+use super::super::lookup::{Qualifier, read_qualifier};
+
+pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
+    let functions = call.parts.store.functions();
+    let key = call.key();
+    match call.target().qualifier.as_deref().map(|qualifier| read_qualifier(Some(qualifier))) {
+        None => {
+            if !functions.delete(key).await? {
+                return Err(ApiError::function_not_found(&key.arn()));
+            }
+        }
+        Some(Qualifier::Latest) => {
+            return Err(ApiError::invalid_parameter(
+                "$LATEST version cannot be deleted without deleting the function.",
+            ));
+        }
+        Some(Qualifier::Alias) => {
+            return Err(ApiError::invalid_parameter("Deletion of aliases is not currently supported."));
+        }
+        Some(Qualifier::Number(number)) => {
+            if functions.get(key).await?.is_none() {
+                return Err(ApiError::function_not_found(&call.target().arn()));
+            }
+            // Deleting a version that is not there succeeds at AWS too.
+            functions.delete_version(key, number).await?;
+        }
+    }
+    call.parts.engine.retire(key);
+    Ok(Reply::Empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,146 @@
+//! `Invoke`: synchronous calls and dry runs.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::StatusCode;
+use serde::de::IgnoredAny;
+use serde_json::Map;
+use wuwei_engine::{Answer as Outcome, Call as EngineCall, InvokeError};
+use wuwei_model::{FunctionVersion, InvocationId};
+
+use super::super::call::{Call, Reply};
+use super::super::error::ApiError;
+use super::super::{lookup, unsupported};
+
+/// Longest `X-Amz-Client-Context`, in bytes of its base64 form.
+const CLIENT_CONTEXT_MAX: usize = 3_583;
+
+pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
+    unsupported::refuse(&call.members, &call.key().name)?;
+    let dry_run = match call.text("InvocationType") {
+        Some("Event") => {
+            return Err(ApiError::invalid_parameter(
+                "InvocationType Event is not supported yet by wuwei: use RequestResponse",
+            ));
+        }
+        Some("DryRun") => true,
+        Some(_request_response) => false,
+        None => false,
+    };
+    let client_context = call.text("ClientContext").map(client_context).transpose()?;
+    let payload = payload(call.payload.clone().unwrap_or_default())?;
+    let version = lookup::version(&call.parts, call.target()).await?;
+    lookup::check_state(&version)?;
+    if dry_run {
+        return Ok(Reply::Empty(StatusCode::NO_CONTENT));
+    }
+    let version = Arc::new(version);
+    let engine_call = EngineCall {
+        id: InvocationId::new(&call.request_id),
+        payload,
+        invoked_function_arn: call.target().arn(),
+        trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
+        client_context,
+    };
+    let outcome = call.parts.engine.invoke(Arc::clone(&version), engine_call).await;
+    let outcome = outcome.map_err(|error| refusal(call, &version, &error))?;
+    Ok(reply(outcome, &version, call.text("LogType") == Some("Tail")))
+}
+
+fn reply(outcome: Outcome, version: &FunctionVersion, with_log: bool) -> Reply {
+    let mut members = Map::new();
+    members.insert("ExecutedVersion".to_owned(), version.version.to_string().into());
+    if let Some(kind) = outcome.function_error {
+        members.insert("FunctionError".to_owned(), kind.as_str().into());
+    }
+    if with_log {
+        members.insert("LogResult".to_owned(), STANDARD.encode(outcome.log_tail).into());
+    }
+    Reply::WithPayload(members, outcome.payload)
+}
+
+fn refusal(call: &Call, version: &FunctionVersion, error: &InvokeError) -> ApiError {
+    match error {
+        InvokeError::TooManyRequests(reason) => ApiError::too_many_requests(reason),
+        InvokeError::ShuttingDown => ApiError::service("The server is shutting down; try again."),
+        // The host has lost an interpreter since the function was made: the text says which are left.
+        InvokeError::Launch(launch) if !call.parts.engine.supports(&version.settings.runtime) => {
+            ApiError::invalid_runtime(launch.to_string())
+        }
+        InvokeError::Launch(_) | InvokeError::Internal => ApiError::platform(error),
+    }
+}
+
+/// The event: JSON text. No payload is an empty object, as AWS hands it to the function.
+fn payload(bytes: Bytes) -> Result<Bytes, ApiError> {
+    if bytes.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    let invalid = |reason: &dyn std::fmt::Display| {
+        ApiError::invalid_content(format!(
+            "Could not parse request body into json: Could not parse payload into json: {reason}"
+        ))
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|error| invalid(&error))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| invalid(&error))?;
+    Ok(bytes)
+}
+
+fn client_context(header: &str) -> Result<String, ApiError> {
+    if header.len() > CLIENT_CONTEXT_MAX {
+        return Err(ApiError::invalid_content(format!(
+            "Client context must be no more than {CLIENT_CONTEXT_MAX} bytes of base64-encoded data."
+        )));
+    }
+    let text = STANDARD.decode(header).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text =
+        text.filter(|text| text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok());
+    text.ok_or_else(|| ApiError::invalid_content("Client context must be a valid Base64-encoded JSON object."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{client_context, payload};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use bytes::Bytes;
+
+    #[test]
+    fn payloads_are_any_json_and_nothing_is_an_empty_object() {
+        let check = |text: &'static [u8], expected: &'static [u8]| {
+            assert_eq!(payload(Bytes::from_static(text)).unwrap(), expected);
+        };
+        check(b"", b"{}");
+        check(b"{\"a\":1}", b"{\"a\":1}");
+        check(b"null", b"null");
+        check(b" [1] ", b" [1] ");
+        let deep = ["[".repeat(5_000), "]".repeat(5_000)].concat();
+        payload(Bytes::from(deep)).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_without_being_shown() {
+        for text in [&b"{secret"[..], b"secret", b"{} {}", b"\"\xff\"", b" "] {
+            let error = payload(Bytes::from_static(text)).unwrap_err();
+            assert_eq!(error.name(), "InvalidRequestContentException");
+            assert!(error.message().starts_with("Could not parse request body into json: "));
+            assert!(!error.message().contains("secret"), "{}", error.message());
+        }
+    }
+
+    #[test]
+    fn a_client_context_is_a_json_object_in_base64_of_at_most_3583_bytes() {
+        assert_eq!(client_context(&STANDARD.encode(r#"{"a":1}"#)).unwrap(), r#"{"a":1}"#);
+        for wrong in ["%", &STANDARD.encode("[1]"), &STANDARD.encode("{"), &STANDARD.encode(b"\xff")] {
+            let error = client_context(wrong).unwrap_err();
+            assert_eq!(error.message(), "Client context must be a valid Base64-encoded JSON object.");
+        }
+        let of_length = |length: usize| STANDARD.encode(format!("{{\"a\":\"{}\"}}", "x".repeat(length / 4 * 3 - 8)));
+        assert_eq!(of_length(3_580).len(), 3_580);
+        client_context(&of_length(3_580)).unwrap();
+        assert!(client_context(&of_length(3_584)).unwrap_err().message().contains("3583"));
+    }
+}

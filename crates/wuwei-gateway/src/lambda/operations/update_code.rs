@@ -1,0 +1,35 @@
+//! `UpdateFunctionCode`.
+
+use super::super::call::{Call, Reply};
+use super::super::configuration::{View, configuration};
+use super::super::error::ApiError;
+use super::super::{lookup, package, publication, settings, settlement, unsupported};
+use super::{mark_changed, store_change};
+
+pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
+    unsupported::refuse(&call.members, &call.key().name)?;
+    // Asked before the package is unpacked, which costs; the store compares once more.
+    let (mut function, revision) = lookup::changeable(&call.parts, call.target(), call.text("RevisionId")).await?;
+    let zip = package::zip_of(Some(&call.members), "UpdateFunctionCode")?;
+    if let Some(architecture) = settings::architecture(&call.members, &function.latest.settings.runtime)? {
+        function.latest.settings.architecture = architecture;
+    }
+    let packages = call.parts.store.packages();
+    if call.flag("DryRun") {
+        function.latest.code = packages.check(zip).await.map_err(|error| package::refusal(&error))?;
+        return Ok(Reply::Members(configuration(&function.latest, View::FULL)));
+    }
+    function.latest.code = packages.admit(zip).await.map_err(|error| package::refusal(&error))?;
+    mark_changed(&mut function.latest);
+    let revision_id = function.latest.revision_id.clone();
+    let members = if call.flag("Publish") {
+        let (version, _) = publication::publish(&call.parts, function, revision, None).await?;
+        call.parts.engine.retire(call.key());
+        configuration(&version, View::FULL.qualified(true))
+    } else {
+        store_change(&call.parts, &function, revision).await?;
+        configuration(&function.latest, View::FULL)
+    };
+    settlement::begin(&call.parts, call.key().clone(), revision_id);
+    Ok(Reply::Members(members))
+}

@@ -1,0 +1,113 @@
+//! Brings a new or changed function to rest: Pending becomes Active, InProgress becomes Successful.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wuwei_model::{FunctionKey, FunctionVersion, LastUpdateStatus, State};
+use wuwei_store::StoreError;
+
+use crate::gateway::Parts;
+
+/// Attempts when the store fails; after them the function is settled by the next start.
+const ATTEMPTS: u32 = 5;
+/// Functions that are read at a time when a server starts.
+const PAGE: usize = 200;
+
+/// Makes a function ready in the background; `revision_id` is that of the change which this is for.
+pub(super) fn begin(parts: &Arc<Parts>, key: FunctionKey, revision_id: String) {
+    let shared = Arc::clone(parts);
+    parts.tasks.spawn(async move { settle(&shared, &key, &revision_id).await });
+}
+
+/// Marks a function as ready, unless it has been changed again. Nothing is prepared ahead: the package is unpacked.
+pub(super) async fn settle(parts: &Parts, key: &FunctionKey, revision_id: &str) {
+    for attempt in 1..=ATTEMPTS {
+        match try_settle(parts, key, revision_id).await {
+            Ok(()) => return,
+            Err(StoreError::Conflict) => {}
+            Err(error) => {
+                tracing::error!(%error, function = key.name, attempt, "settle a function");
+                tokio::time::sleep(Duration::from_millis(100) * attempt).await;
+            }
+        }
+    }
+}
+
+async fn try_settle(parts: &Parts, key: &FunctionKey, revision_id: &str) -> Result<(), StoreError> {
+    let Some((mut function, revision)) = parts.store.functions().get(key).await? else { return Ok(()) };
+    if function.latest.revision_id != revision_id || !is_unsettled(&function.latest) {
+        return Ok(());
+    }
+    mark_settled(&mut function.latest);
+    parts.store.functions().update(&function, revision).await?;
+    Ok(())
+}
+
+/// Settles what an earlier server left behind in the first account.
+pub(crate) async fn recover(parts: &Parts) {
+    let options = &parts.options;
+    let mut after: Option<String> = None;
+    loop {
+        let page = parts.store.functions().list(&options.account, &options.region, after.as_deref(), PAGE).await;
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(%error, "list the functions that may be pending");
+                return;
+            }
+        };
+        for function in page.iter().filter(|function| is_unsettled(&function.latest)) {
+            settle(parts, &function.latest.key, &function.latest.revision_id).await;
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.latest.key.name.clone()),
+            Some(_) | None => return,
+        }
+    }
+}
+
+/// Whether a function is unsettled and nobody of this server is at work on it: the change is older than the server.
+pub(super) fn is_left_behind(latest: &FunctionVersion, started_at: SystemTime) -> bool {
+    let started_ms = started_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let changed_ms = u128::try_from(latest.last_modified_ms).unwrap_or(0);
+    is_unsettled(latest) && changed_ms < started_ms
+}
+
+fn is_unsettled(latest: &FunctionVersion) -> bool {
+    latest.state == State::Pending || latest.last_update_status == LastUpdateStatus::InProgress
+}
+
+fn mark_settled(latest: &mut FunctionVersion) {
+    latest.state = State::Active;
+    latest.state_reason = None;
+    latest.last_update_status = LastUpdateStatus::Successful;
+    latest.last_update_reason = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_left_behind, is_unsettled, mark_settled};
+    use crate::lambda::settings::tests::version;
+    use std::time::{Duration, UNIX_EPOCH};
+    use wuwei_model::{LastUpdateStatus, State};
+
+    #[test]
+    fn settling_leaves_nothing_pending() {
+        let mut function = version();
+        function.state = State::Pending;
+        function.last_update_status = LastUpdateStatus::InProgress;
+        assert!(is_unsettled(&function));
+        mark_settled(&mut function);
+        assert!(!is_unsettled(&function));
+    }
+
+    #[test]
+    fn only_changes_older_than_the_server_are_left_behind() {
+        let mut function = version();
+        function.last_update_status = LastUpdateStatus::InProgress;
+        assert!(is_left_behind(&function, UNIX_EPOCH + Duration::from_millis(1_001)));
+        assert!(!is_left_behind(&function, UNIX_EPOCH + Duration::from_millis(1_000)));
+        function.last_update_status = LastUpdateStatus::Successful;
+        assert!(!is_left_behind(&function, UNIX_EPOCH + Duration::from_millis(1_001)));
+    }
+}

@@ -1,0 +1,112 @@
+//! Settings that wuwei does not honour yet: refused, never silently dropped.
+
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+
+/// Members that are accepted only when they say nothing, and what they would say by default.
+const NOT_YET: &[(&str, &str)] = &[
+    ("CapacityProviderConfig", ""),
+    ("CodeSigningConfigArn", ""),
+    ("DeadLetterConfig", ""),
+    ("DurableConfig", ""),
+    ("DurableExecutionName", ""),
+    ("FileSystemConfigs", ""),
+    ("ImageConfig", ""),
+    ("KMSKeyArn", ""),
+    ("Layers", ""),
+    ("PublishTo", ""),
+    ("SourceKMSKeyArn", ""),
+    ("Tags", ""),
+    ("TenancyConfig", ""),
+    ("TenantId", ""),
+    ("VpcConfig", ""),
+    ("TracingConfig.Mode", "PassThrough"),
+    ("SnapStart.ApplyOn", "None"),
+    ("PackageType", "Zip"),
+    ("LoggingConfig.LogFormat", "Text"),
+    ("LoggingConfig.ApplicationLogLevel", ""),
+    ("LoggingConfig.SystemLogLevel", ""),
+];
+
+/// Refuses a call whose members ask for something that would not be done.
+pub(super) fn refuse(members: &Map<String, Value>, function_name: &str) -> Result<(), ApiError> {
+    for (path, default) in NOT_YET {
+        let value = lookup(members, path);
+        // A tag says something also when its value is empty.
+        let tagged = *path == "Tags" && value.and_then(Value::as_object).is_some_and(|tags| !tags.is_empty());
+        if tagged || value.is_some_and(|value| !says_nothing(value) && value.as_str() != Some(default)) {
+            return Err(not_yet(path));
+        }
+    }
+    let group = lookup(members, "LoggingConfig.LogGroup").and_then(Value::as_str);
+    if group.is_some_and(|group| group != format!("/aws/lambda/{function_name}")) {
+        return Err(not_yet("LoggingConfig.LogGroup"));
+    }
+    Ok(())
+}
+
+fn not_yet(path: &str) -> ApiError {
+    ApiError::invalid_parameter(format!(
+        "{path} is not supported yet by wuwei: leave it out, or give it its default value"
+    ))
+}
+
+fn lookup<'members>(members: &'members Map<String, Value>, path: &str) -> Option<&'members Value> {
+    match path.split_once('.') {
+        Some((outer, inner)) => members.get(outer)?.as_object()?.get(inner),
+        None => members.get(path),
+    }
+}
+
+/// Null, false, empty, or made of such values only.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(says_nothing),
+        Value::Object(members) => members.values().all(says_nothing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refuse;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_pass_and_anything_else_is_refused_by_name() {
+        let check = |members: serde_json::Value, refused: Option<&str>| {
+            let result = refuse(members.as_object().unwrap(), "f");
+            match refused {
+                None => assert!(result.is_ok(), "{members}"),
+                Some(path) => {
+                    let error = result.unwrap_err();
+                    assert_eq!(error.name(), "InvalidParameterValueException");
+                    assert!(error.message().starts_with(&format!("{path} is not supported yet")), "{members}");
+                }
+            }
+        };
+        check(json!({}), None);
+        check(
+            json!({ "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [], "Ipv6AllowedForDualStack": false } }),
+            None,
+        );
+        check(json!({ "VpcConfig": { "SubnetIds": ["subnet-1"] } }), Some("VpcConfig"));
+        check(json!({ "TracingConfig": { "Mode": "PassThrough" }, "SnapStart": { "ApplyOn": "None" } }), None);
+        check(json!({ "TracingConfig": { "Mode": "Active" } }), Some("TracingConfig.Mode"));
+        check(json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }), Some("SnapStart.ApplyOn"));
+        check(json!({ "Layers": [] }), None);
+        check(json!({ "Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"] }), Some("Layers"));
+        check(json!({ "DeadLetterConfig": { "TargetArn": "" }, "KMSKeyArn": "", "Tags": {} }), None);
+        check(json!({ "Tags": { "a": "" } }), Some("Tags"));
+        check(json!({ "Tags": { "a": "b" } }), Some("Tags"));
+        check(json!({ "DurableConfig": { "ExecutionTimeout": 1 } }), Some("DurableConfig"));
+        check(json!({ "PackageType": "Image" }), Some("PackageType"));
+        check(json!({ "LoggingConfig": { "LogFormat": "Text", "LogGroup": "/aws/lambda/f" } }), None);
+        check(json!({ "LoggingConfig": { "LogFormat": "JSON" } }), Some("LoggingConfig.LogFormat"));
+        check(json!({ "LoggingConfig": { "LogGroup": "/mine" } }), Some("LoggingConfig.LogGroup"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Where logs lie: `<directory>/<account>/<region>/<function>/<YYYY-MM-DD>.jsonl`, days in UTC.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
+use wuwei_model::FunctionKey;
+
+/// Days that a log is kept.
+pub(crate) const RETENTION_DAYS: i64 = 14;
+
+const EXTENSION: &str = "jsonl";
+
+/// The directory of a function's log.
+pub(crate) fn function_directory(directory: &Path, function: &FunctionKey) -> PathBuf {
+    let FunctionKey { account, region, name } = function;
+    [account, region, name].iter().fold(directory.to_owned(), |path, component| path.join(file_name_of(component)))
+}
+
+/// The file that holds a function's records of a day.
+pub(crate) fn day_file(function_directory: &Path, day: Date) -> PathBuf {
+    let name = day.format(format_description!("[year]-[month]-[day]")).expect("dates have all three parts");
+    function_directory.join(name).with_extension(EXTENSION)
+}
+
+/// Files of a function with their days, oldest first; none when it has no log.
+pub(crate) fn day_files(function_directory: &Path) -> io::Result<Vec<(Date, PathBuf)>> {
+    let entries = match fs::read_dir(function_directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        files.extend(day_of_file(&path).map(|day| (day, path)));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn day_of_file(path: &Path) -> Option<Date> {
+    if path.extension()? != EXTENSION {
+        return None;
+    }
+    Date::parse(path.file_stem()?.to_str()?, format_description!("[year]-[month]-[day]")).ok()
+}
+
+/// Removes files of days before the last [`RETENTION_DAYS`], and directories that are empty then.
+pub(crate) fn sweep(directory: &Path, today: Date) -> io::Result<()> {
+    for account in subdirectories(directory)? {
+        for region in subdirectories(&account)? {
+            for function in subdirectories(&region)? {
+                for (day, path) in day_files(&function)? {
+                    if (today - day).whole_days() > RETENTION_DAYS {
+                        fs::remove_file(path)?;
+                    }
+                }
+                remove_if_empty(&function)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut directories = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            directories.push(entry.path());
+        }
+    }
+    Ok(directories)
+}
+
+fn remove_if_empty(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The day of a time in milliseconds since the Unix epoch, in UTC.
+pub(crate) fn day_of(time_ms: i64) -> Date {
+    let time = OffsetDateTime::from_unix_timestamp(time_ms.div_euclid(1000));
+    time.unwrap_or(OffsetDateTime::UNIX_EPOCH).date()
+}
+
+/// Milliseconds since the Unix epoch; 0 before it.
+pub(crate) fn unix_ms(at: SystemTime) -> i64 {
+    let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Names are validated at the edge; should one slip through, it still cannot leave the directory.
+fn file_name_of(component: &str) -> String {
+    let is_harmless = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '$');
+    component.chars().map(|character| if is_harmless(character) { character } else { '%' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{day_file, day_files, day_of, function_directory, sweep};
+    use std::fs;
+    use std::path::Path;
+    use time::Duration;
+    use wuwei_model::FunctionKey;
+
+    fn key(name: &str) -> FunctionKey {
+        FunctionKey { account: "000000000000".to_owned(), region: "us-east-1".to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_function_and_day() {
+        let directory = function_directory(Path::new("/logs"), &key("f"));
+        let file = day_file(&directory, day_of(1_795_000_000_123));
+        assert_eq!(file, Path::new("/logs/000000000000/us-east-1/f/2026-11-18.jsonl"));
+        assert_eq!(
+            function_directory(Path::new("/logs"), &key("../x")),
+            Path::new("/logs/000000000000/us-east-1/%%%x")
+        );
+    }
+
+    #[test]
+    fn the_sweep_keeps_fourteen_days_and_what_is_not_a_log() {
+        let root = tempfile::tempdir().unwrap();
+        let today = day_of(1_795_000_000_123);
+        let (kept, gone) =
+            (function_directory(root.path(), &key("kept")), function_directory(root.path(), &key("gone")));
+        for directory in [&kept, &gone] {
+            fs::create_dir_all(directory).unwrap();
+            for days in [15, 16, 400] {
+                fs::write(day_file(directory, today - Duration::days(days)), "").unwrap();
+            }
+        }
+        fs::write(day_file(&kept, today - Duration::days(14)), "").unwrap();
+        fs::write(day_file(&kept, today + Duration::days(1)), "").unwrap();
+        fs::write(kept.join("notes.txt"), "").unwrap();
+        sweep(root.path(), today).unwrap();
+        let days: Vec<_> = day_files(&kept).unwrap().into_iter().map(|(day, _)| day).collect();
+        assert_eq!(days, [today - Duration::days(14), today + Duration::days(1)]);
+        assert!(kept.join("notes.txt").exists());
+        assert!(!gone.exists());
+    }
+}

@@ -1,0 +1,184 @@
+//! The bounded queue between the streams and the writing thread.
+//!
+//! Its rule when full: the function's lines are refused (the stream counts them and says so in the log), the
+//! platform's wait, for they are few and the log is worth little without them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use wuwei_model::FunctionKey;
+
+use crate::record::LogRecord;
+
+/// What a record weighs beside its message, in bytes: names, and the queue's own bookkeeping.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Of one stream: what keeps a noisy function from taking the room of all others.
+    pub(crate) stream_bytes: usize,
+    /// Of all functions' lines together. The platform's lines have as much again.
+    pub(crate) total_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { stream_bytes: 8 * 1024 * 1024, total_bytes: 32 * 1024 * 1024 }
+    }
+}
+
+/// A record on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct QueuedRecord {
+    pub(crate) function: Arc<FunctionKey>,
+    pub(crate) record: LogRecord,
+    /// Bytes of its stream that wait; less by its own weight when it is gone.
+    backlog: Arc<AtomicUsize>,
+}
+
+impl QueuedRecord {
+    pub(crate) fn new(function: Arc<FunctionKey>, record: LogRecord, backlog: Arc<AtomicUsize>) -> Self {
+        backlog.fetch_add(weight_of(&record), Ordering::Relaxed);
+        Self { function, record, backlog }
+    }
+}
+
+impl Drop for QueuedRecord {
+    fn drop(&mut self) {
+        self.backlog.fetch_sub(weight_of(&self.record), Ordering::Relaxed);
+    }
+}
+
+fn weight_of(record: &LogRecord) -> usize {
+    record.message.len() + RECORD_OVERHEAD_BYTES
+}
+
+/// One thing for the writer to do, in the order of the queue.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// Append it.
+    Record(QueuedRecord),
+    /// Say when everything before is in the files, and (`sync`) on the disk.
+    Barrier {
+        /// Whether to wait for the disk.
+        sync: bool,
+        /// The answer.
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    /// Remove the logs of a function.
+    Forget {
+        /// Which.
+        function: FunctionKey,
+        /// The answer.
+        done: oneshot::Sender<io::Result<()>>,
+    },
+}
+
+/// The queue. Streams put in, one writer takes out.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    limits: Limits,
+    state: Mutex<State>,
+    /// Something to do, or closed.
+    filled: Condvar,
+    /// Room again, or closed.
+    emptied: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: VecDeque<Item>,
+    bytes: usize,
+    is_closed: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, state: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() }
+    }
+
+    /// A line of a function's; false when there is no room for it.
+    pub(crate) fn offer(&self, record: QueuedRecord) -> bool {
+        let mut state = self.lock();
+        let has_room = self.has_room(&state, &record);
+        if has_room {
+            let weight = weight_of(&record.record);
+            self.push(&mut state, Item::Record(record), weight);
+        }
+        has_room
+    }
+
+    /// Whether an offer of this record would be taken now.
+    pub(crate) fn has_room_for(&self, record: &QueuedRecord) -> bool {
+        self.has_room(&self.lock(), record)
+    }
+
+    /// Something that is alone is never too much. The record itself is in the backlog of its stream already.
+    fn has_room(&self, state: &State, record: &QueuedRecord) -> bool {
+        let weight = weight_of(&record.record);
+        let backlog = record.backlog.load(Ordering::Relaxed);
+        let fits_stream = backlog <= self.limits.stream_bytes || backlog == weight;
+        let fits_total = state.bytes == 0 || state.bytes + weight <= self.limits.total_bytes;
+        fits_stream && fits_total
+    }
+
+    /// A line of the platform's: blocks while there is no room even for these. Never for long: the writer needs
+    /// nothing but the disk.
+    pub(crate) fn put(&self, record: QueuedRecord) {
+        let weight = weight_of(&record.record);
+        let has_no_room = |state: &mut State| {
+            !state.is_closed && state.bytes > 0 && state.bytes + weight > 2 * self.limits.total_bytes
+        };
+        let state = self.emptied.wait_while(self.lock(), has_no_room);
+        self.push(&mut state.unwrap_or_else(PoisonError::into_inner), Item::Record(record), weight);
+    }
+
+    /// A request of somebody who waits for its answer, which is what bounds their number.
+    pub(crate) fn request(&self, item: Item) {
+        self.push(&mut self.lock(), item, 0);
+    }
+
+    fn push(&self, state: &mut State, item: Item, weight: usize) {
+        // Nobody would take it out again; dropping it tells those who wait for an answer.
+        if !state.is_closed {
+            state.items.push_back(item);
+            state.bytes += weight;
+            self.filled.notify_one();
+        }
+    }
+
+    /// Everything that waits; empty after `patience` without anything. `None` once closed and empty.
+    pub(crate) fn take(&self, patience: Duration) -> Option<VecDeque<Item>> {
+        let is_idle = |state: &mut State| state.items.is_empty() && !state.is_closed;
+        let waited = self.filled.wait_timeout_while(self.lock(), patience, is_idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.items.is_empty() && state.is_closed {
+            return None;
+        }
+        state.bytes = 0;
+        self.emptied.notify_all();
+        Some(std::mem::take(&mut state.items))
+    }
+
+    /// Takes nothing more; what waits is still given out.
+    pub(crate) fn close(&self) {
+        self.lock().is_closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+    }
+
+    /// The writer is gone: nothing will be taken out any more.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        self.lock().items.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,240 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::files;
+
+/// The v1 controllers that wuwei uses where they are mounted.
+const V1_CONTROLLERS: [&str; 5] = ["memory", "cpu", "cpuacct", "pids", "freezer"];
+/// The v2 controllers that an instance's limits need.
+const V2_CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+
+/// Why no control groups can be made.
+#[derive(Debug, Error)]
+pub(crate) enum CgroupError {
+    /// Neither version offers a memory controller.
+    #[error("no cgroup hierarchy with a memory controller is mounted below `/sys/fs/cgroup`")]
+    NoMemoryController,
+    /// The hierarchy cannot be written.
+    #[error("prepare control group `{}`", path.display())]
+    Prepare {
+        /// Directory.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Where cgroup file systems are mounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mounts {
+    /// v1: controller and mount point.
+    pub(crate) v1: Vec<(String, PathBuf)>,
+    /// v2.
+    pub(crate) v2: Option<PathBuf>,
+}
+
+impl Mounts {
+    /// Reads them from the text of `/proc/self/mounts`.
+    pub(crate) fn parse(mounts: &str) -> Self {
+        let mut found = Self::default();
+        for line in mounts.lines() {
+            let mut fields = line.split(' ');
+            let (Some(_source), Some(target), Some(kind), Some(options)) =
+                (fields.next(), fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            match kind {
+                "cgroup2" => found.v2 = found.v2.or_else(|| Some(PathBuf::from(target))),
+                "cgroup" => {
+                    for option in options.split(',').filter(|option| V1_CONTROLLERS.contains(option)) {
+                        found.v1.push((option.to_owned(), PathBuf::from(target)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Reads them from the running kernel.
+    pub(crate) fn of_this_host() -> Self {
+        Self::parse(&fs::read_to_string("/proc/self/mounts").unwrap_or_default())
+    }
+}
+
+/// The control groups of one server: a directory of its own in each hierarchy in use.
+#[derive(Clone, Debug)]
+pub(crate) struct Hierarchies {
+    /// v1 directories: controller and path.
+    pub(super) v1: Vec<(String, PathBuf)>,
+    /// Directory in the unified tree.
+    pub(super) v2: Option<PathBuf>,
+    /// Whether the unified tree carries the limits (else v1 does).
+    pub(super) v2_limits: bool,
+}
+
+impl Hierarchies {
+    /// Makes the server's directories, named `wuwei-<server>`, and removes what an earlier server left in them.
+    pub(crate) fn prepare(mounts: &Mounts, own_cgroups: &str, server: &str) -> Result<Self, CgroupError> {
+        let name = format!("wuwei-{server}");
+        let has_v1_memory = mounts.v1.iter().any(|(controller, _)| controller == "memory");
+        let v2_limits = !has_v1_memory && mounts.v2.as_deref().is_some_and(offers_limits);
+        if !has_v1_memory && !v2_limits {
+            return Err(CgroupError::NoMemoryController);
+        }
+        let v1 = if v2_limits {
+            Vec::new()
+        } else {
+            let place = |(controller, mount): &(String, PathBuf)| {
+                let base = mount.join(own_path(own_cgroups, controller));
+                let base = if base.is_dir() { base } else { mount.clone() };
+                (controller.clone(), base.join(&name))
+            };
+            mounts.v1.iter().map(place).collect()
+        };
+        let v2 = mounts.v2.as_deref().map(|mount| place_v2(mount, own_cgroups, v2_limits).join(&name));
+        let hierarchies = Self { v1, v2, v2_limits };
+        hierarchies.create()?;
+        Ok(hierarchies)
+    }
+
+    fn create(&self) -> Result<(), CgroupError> {
+        for path in self.directories() {
+            sweep(path);
+            let prepared = match fs::create_dir(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                other => other,
+            };
+            prepared.map_err(|source| CgroupError::Prepare { path: path.clone(), source })?;
+        }
+        if let (true, Some(path)) = (self.v2_limits, &self.v2) {
+            enable_controllers(path).map_err(|source| CgroupError::Prepare { path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    fn directories(&self) -> impl Iterator<Item = &PathBuf> {
+        self.v1.iter().map(|(_, path)| path).chain(self.v2.as_ref())
+    }
+
+    /// Removes the server's directories; those of slots must be gone.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.directories().try_for_each(|path| files::remove_tree(path))
+    }
+}
+
+/// Path of a controller's own group from the text of `/proc/self/cgroup`, without the leading slash; `""` names v2.
+fn own_path<'text>(own_cgroups: &'text str, controller: &str) -> &'text str {
+    let path = own_cgroups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':');
+        let (_hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        controllers.split(',').any(|name| name == controller).then_some(path)
+    });
+    path.unwrap_or("/").trim_start_matches('/')
+}
+
+fn offers_limits(mount: &Path) -> bool {
+    let controllers = fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
+    V2_CONTROLLERS.iter().all(|wanted| controllers.split_whitespace().any(|offered| offered == *wanted))
+}
+
+/// Where in the unified tree the server's directory goes.
+///
+/// A delegated group (a systemd unit with `Delegate=yes`) is used as it is meant: the server moves to a leaf and
+/// its instances live beside it. Else root puts the directory below the mount, where the controllers are.
+fn place_v2(mount: &Path, own_cgroups: &str, limits: bool) -> PathBuf {
+    let own = mount.join(own_path(own_cgroups, ""));
+    if own == mount || !own.is_dir() {
+        return mount.to_owned();
+    }
+    if !limits {
+        return own;
+    }
+    if !holds_only_the_server(&own) {
+        return mount.to_owned();
+    }
+    let leaf = own.join("main");
+    let delegated = fs::create_dir(&leaf).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Ok(()),
+        _ => Err(error),
+    });
+    let delegated = delegated
+        .and_then(|()| {
+            let members = fs::read_to_string(own.join("cgroup.procs"))?;
+            members.lines().try_for_each(|pid| files::write(&leaf, "cgroup.procs", pid))
+        })
+        .and_then(|()| enable_controllers(&own));
+    match delegated {
+        Ok(()) => own,
+        Err(error) => {
+            tracing::debug!(%error, group = %own.display(), "own control group is not delegated; using the root of the tree");
+            if let Err(error) = fs::remove_dir(&leaf) {
+                tracing::debug!(%error, "could not remove the leaf that was tried");
+            }
+            mount.to_owned()
+        }
+    }
+}
+
+/// Whether the launcher and its parent are alone in a group: a login session's shell must not be moved about.
+fn holds_only_the_server(group: &Path) -> bool {
+    let own = rustix::process::getpid().as_raw_pid();
+    let parent = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
+    let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    members.lines().filter_map(|pid| pid.parse::<i32>().ok()).all(|pid| pid == own || pid == parent)
+}
+
+fn enable_controllers(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| parent.join("cgroup.subtree_control").exists()) {
+        let enabled = fs::read_to_string(parent.join("cgroup.subtree_control"))?;
+        for controller in V2_CONTROLLERS {
+            if !enabled.split_whitespace().any(|name| name == controller) {
+                files::write(parent, "cgroup.subtree_control", &format!("+{controller}"))?;
+            }
+        }
+    }
+    files::write(path, "cgroup.subtree_control", "+memory +cpu +pids")
+}
+
+/// Kills and removes what an earlier server of the same data directory left behind. Best effort: what stays is reported.
+fn sweep(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+        let path = entry.path();
+        super::slot::kill_all(&path);
+        if let Err(error) = files::remove_tree(&path) {
+            tracing::warn!(%error, group = %path.display(), "a control group of an earlier server is still busy");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mounts, own_path};
+    use std::path::PathBuf;
+
+    #[test]
+    fn mounts_of_hybrid_hosts_give_v1_controllers_and_the_unified_tree() {
+        let text = "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,relatime,cpu,cpuacct 0 0\n\
+                    cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n\
+                    cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n";
+        let mounts = Mounts::parse(text);
+        let controllers: Vec<&str> = mounts.v1.iter().map(|(controller, _)| controller.as_str()).collect();
+        assert_eq!(controllers, ["cpu", "cpuacct", "memory"]);
+        assert_eq!(mounts.v2, Some(PathBuf::from("/sys/fs/cgroup/unified")));
+    }
+
+    #[test]
+    fn own_paths_are_found_per_controller() {
+        let text = "4:memory:/outer/inner\n3:cpu,cpuacct:/\n0::/user.slice\n";
+        assert_eq!(own_path(text, "memory"), "outer/inner");
+        assert_eq!(own_path(text, "cpuacct"), "");
+        assert_eq!(own_path(text, ""), "user.slice");
+        assert_eq!(own_path(text, "pids"), "");
+    }
+}

@@ -1,0 +1,158 @@
+//! Which language runtimes the host has: real interpreters, found by looking and asked who they are.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use wuwei_model::{Runtime, RuntimeFamily};
+
+mod probe;
+#[cfg(test)]
+mod tests;
+
+/// Minor versions of Python 3 that AWS has offered and the bootstrap supports.
+const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 8..=14;
+/// Always searched first, in this order: what the distribution and the administrator installed.
+const SYSTEM_DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/local/bin"];
+/// Identifiers that need nothing of the host: the package brings its own executable.
+const PROVIDED: [&str; 3] = ["provided", "provided.al2", "provided.al2023"];
+
+/// Where to look for interpreters, beside `/usr/bin` and `/usr/local/bin`.
+#[derive(Clone, Debug, Default)]
+pub struct SearchPaths {
+    /// The directories of `PATH`, in its order.
+    pub directories: Vec<PathBuf>,
+    /// `$PYENV_ROOT` (`~/.pyenv`): its `versions/*/bin` are searched.
+    pub pyenv_root: Option<PathBuf>,
+    /// Where uv keeps its interpreters (`~/.local/share/uv/python`): its `*/bin` are searched.
+    pub uv_python_dir: Option<PathBuf>,
+}
+
+/// A CPython that answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PythonInterpreter {
+    /// For example `python3.11`.
+    pub identifier: Runtime,
+    /// The ELF executable, no symbolic link in its path.
+    pub executable: PathBuf,
+    /// `sys.base_prefix`: the directory that must be visible to run it.
+    pub prefix: PathBuf,
+    /// For example `3.11.7`.
+    pub version: String,
+    /// Directory of the standard library's Python files.
+    pub standard_library: PathBuf,
+    /// The tag of Debian's library directories (`x86_64-linux-gnu`), where the interpreter knows one.
+    pub multiarch: Option<String>,
+}
+
+/// How the host runs a runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OfferedRuntime {
+    /// With this interpreter.
+    Python(PythonInterpreter),
+    /// With the package's own `bootstrap`.
+    Provided(Runtime),
+}
+
+impl OfferedRuntime {
+    /// The identifier that functions name.
+    #[must_use]
+    pub fn identifier(&self) -> &Runtime {
+        match self {
+            Self::Python(interpreter) => &interpreter.identifier,
+            Self::Provided(identifier) => identifier,
+        }
+    }
+}
+
+/// The runtimes of this host.
+#[derive(Clone, Debug)]
+pub struct Runtimes {
+    offered: Vec<OfferedRuntime>,
+}
+
+impl Runtimes {
+    /// Looks for interpreters and runs each that it finds, for at most two seconds, to learn its version. Blocks.
+    ///
+    /// Of several with the same minor version the first wins: `/usr/bin`, `/usr/local/bin`, `PATH`, then the newest of
+    /// pyenv's, then of uv's.
+    #[must_use]
+    pub fn discover(paths: &SearchPaths) -> Self {
+        let system = SYSTEM_DIRECTORIES.map(PathBuf::from);
+        let directories: Vec<PathBuf> = system.into_iter().chain(paths.directories.iter().cloned()).collect();
+        Self::discover_in(directories, paths)
+    }
+
+    fn discover_in(mut directories: Vec<PathBuf>, paths: &SearchPaths) -> Self {
+        let pyenv = paths.pyenv_root.iter().flat_map(|root| installations(&root.join("versions")));
+        let uv = paths.uv_python_dir.iter().flat_map(|root| installations(root));
+        directories.extend(pyenv.chain(uv));
+        let mut executables = Vec::new();
+        for executable in directories.iter().flat_map(|directory| executables_in(directory)) {
+            if !executables.contains(&executable) {
+                executables.push(executable);
+            }
+        }
+        let mut by_minor = BTreeMap::new();
+        for (minor, interpreter) in probe::ask_all(&executables) {
+            if PYTHON_MINORS.contains(&minor) {
+                by_minor.entry(minor).or_insert(interpreter);
+            }
+        }
+        let provided = PROVIDED.map(|identifier| OfferedRuntime::Provided(Runtime::new(identifier)));
+        Self { offered: by_minor.into_values().map(OfferedRuntime::Python).chain(provided).collect() }
+    }
+
+    /// All of them: interpreters by version, then the custom runtimes.
+    #[must_use]
+    pub fn list(&self) -> &[OfferedRuntime] {
+        &self.offered
+    }
+
+    /// How to run a runtime, or `None` when this host cannot.
+    #[must_use]
+    pub fn get(&self, runtime: &Runtime) -> Option<&OfferedRuntime> {
+        match runtime.family() {
+            RuntimeFamily::Python | RuntimeFamily::Provided => {
+                self.offered.iter().find(|offered| offered.identifier() == runtime)
+            }
+            RuntimeFamily::Other => None,
+        }
+    }
+
+    /// The identifiers, comma-separated: what an error about an unknown runtime says.
+    #[must_use]
+    pub fn found(&self) -> String {
+        let identifiers: Vec<&str> = self.offered.iter().map(|offered| offered.identifier().as_str()).collect();
+        identifiers.join(", ")
+    }
+}
+
+/// The `bin` directories of the installations that lie side by side in `root`, newest version first.
+fn installations(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(root) else { return Vec::new() };
+    let mut names: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    names.sort_by_key(|name| std::cmp::Reverse((numbers_of(name), name.clone())));
+    names.into_iter().map(|name| root.join(name).join("bin")).collect()
+}
+
+/// The numbers in a name, so that `3.11.10` sorts after `3.11.9`.
+fn numbers_of(name: &str) -> Vec<u64> {
+    name.split(|character: char| !character.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}
+
+/// The interpreters that a directory holds under their versioned names, symbolic links resolved.
+fn executables_in(directory: &Path) -> Vec<PathBuf> {
+    let candidates = PYTHON_MINORS.map(|minor| directory.join(format!("python3.{minor}")));
+    // A relative entry of PATH would name another file in the sandbox's launcher.
+    let resolved = candidates.filter(|path| path.is_absolute()).filter_map(|path| path.canonicalize().ok());
+    resolved.filter(|path| is_elf(path)).collect()
+}
+
+/// Whether a file is a program of the kernel's own format: version managers' shims are scripts.
+fn is_elf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
+}

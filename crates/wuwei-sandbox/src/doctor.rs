@@ -1,0 +1,27 @@
+//! What this host offers to sandboxes, and what each missing piece costs.
+
+mod facts;
+mod findings;
+
+pub use findings::{Finding, Status};
+
+pub(crate) use facts::HostFacts;
+
+use crate::discovery::Runtimes;
+use crate::sandbox::{Sandbox, SandboxOptions};
+
+/// Examines the host: reads what the kernel tells, and builds one sandbox to see whether it really can.
+pub async fn examine(options: SandboxOptions, runtimes: &Runtimes) -> Vec<Finding> {
+    let facts = HostFacts::read();
+    let mut findings = findings::of_host(&facts);
+    let attempt = match Sandbox::start(options).await {
+        Ok(sandbox) => {
+            sandbox.shut_down().await;
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    findings.insert(0, findings::of_attempt(attempt.as_deref()));
+    findings.push(findings::of_runtimes(runtimes));
+    findings
+}

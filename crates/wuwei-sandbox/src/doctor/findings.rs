@@ -1,0 +1,213 @@
+use super::facts::HostFacts;
+use crate::discovery::Runtimes;
+
+/// How good a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// As it should be.
+    Good,
+    /// wuwei works, with something less.
+    Degraded,
+    /// wuwei does not start with its defaults.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at, for example `cgroups`.
+    pub name: &'static str,
+    /// How good it is.
+    pub status: Status,
+    /// What was found.
+    pub found: String,
+    /// What is lost, unless it is good.
+    pub costs: Option<String>,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    fn good(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, status: Status::Good, found: found.into(), costs: None, fix: None }
+    }
+
+    fn lacking(name: &'static str, status: Status, found: impl Into<String>, costs: &str, fix: &str) -> Self {
+        Self { name, status, found: found.into(), costs: Some(costs.to_owned()), fix: Some(fix.to_owned()) }
+    }
+}
+
+/// Oldest kernel with every call that the launcher makes (`mount_setattr`, 5.12; `cgroup.kill`, 5.14).
+const KERNEL_MIN: (u32, u32) = (5, 14);
+
+pub(super) fn of_attempt(failure: Option<&str>) -> Finding {
+    match failure {
+        None => Finding::good("sandbox", "a full sandbox was built and a program ran in it"),
+        Some(reason) => Finding::lacking(
+            "sandbox",
+            Status::Missing,
+            reason,
+            "functions can only run with `--sandbox=reduced`: they see the host's files and network",
+            "mend what is marked below, or run wuwei as root outside of a container",
+        ),
+    }
+}
+
+pub(super) fn of_host(facts: &HostFacts) -> Vec<Finding> {
+    vec![kernel(facts), privilege(facts), cgroups(facts), user_namespaces(facts), seccomp(facts), landlock(facts)]
+}
+
+fn kernel(facts: &HostFacts) -> Finding {
+    let found = format!("Linux {}", facts.kernel);
+    if facts.kernel_version() >= KERNEL_MIN {
+        return Finding::good("kernel", found);
+    }
+    let costs = "the launcher needs Linux 5.14 or newer to build sandboxes";
+    Finding::lacking("kernel", Status::Missing, found, costs, "install a newer kernel")
+}
+
+fn privilege(facts: &HostFacts) -> Finding {
+    if facts.root {
+        return Finding::good("privilege", "root: each instance gets a host user of its own");
+    }
+    let costs = "all instances share your host user, and limits need a delegated control group";
+    Finding::lacking("privilege", Status::Degraded, "an ordinary user", costs, "run `wuwei up` as root")
+}
+
+fn cgroups(facts: &HostFacts) -> Finding {
+    let v1 = facts.cgroups.v1.iter().any(|(controller, _)| controller == "memory");
+    let v2 = facts.v2_controllers.iter().any(|controller| controller == "memory");
+    match (v1, v2, facts.cgroups.v2.is_some()) {
+        (_, true, _) => Finding::good("cgroups", format!("version 2 ({})", facts.v2_controllers.join(" "))),
+        (true, false, true) => Finding::good("cgroups", "hybrid: limits by version 1, freezing by the unified tree"),
+        (true, false, false) => Finding::lacking(
+            "cgroups",
+            Status::Degraded,
+            "version 1 only",
+            "freezing an idle instance takes longer, and a frozen one cannot be killed before it is thawed",
+            "boot with `systemd.unified_cgroup_hierarchy=1`",
+        ),
+        (false, false, _) => Finding::lacking(
+            "cgroups",
+            Status::Missing,
+            "no memory controller",
+            "memory, CPU and processes of functions cannot be limited",
+            "mount a cgroup hierarchy with the memory, cpu and pids controllers",
+        ),
+    }
+}
+
+fn user_namespaces(facts: &HostFacts) -> Finding {
+    let name = "user namespaces";
+    if facts.max_user_namespaces == Some(0) {
+        let costs = "no sandbox can be built";
+        return Finding::lacking(
+            name,
+            Status::Missing,
+            "switched off",
+            costs,
+            "sysctl -w user.max_user_namespaces=65536",
+        );
+    }
+    if facts.max_user_namespaces.is_none() {
+        let costs = "no sandbox can be built";
+        return Finding::lacking(
+            name,
+            Status::Missing,
+            "not in this kernel",
+            costs,
+            "use a kernel with CONFIG_USER_NS",
+        );
+    }
+    if !facts.root && facts.unprivileged_userns_clone == Some(0) {
+        let costs = "ordinary users cannot build sandboxes";
+        let fix = "run as root, or sysctl -w kernel.unprivileged_userns_clone=1";
+        return Finding::lacking(name, Status::Missing, "for root only", costs, fix);
+    }
+    if !facts.root && facts.apparmor_restricts_userns == Some(1) {
+        let costs = "ordinary users get user namespaces in which they may not mount";
+        let fix = "run as root, or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
+        return Finding::lacking(name, Status::Missing, "restricted by AppArmor", costs, fix);
+    }
+    let limit = facts.max_user_namespaces.unwrap_or(0);
+    Finding::good(name, format!("available, up to {limit}"))
+}
+
+fn seccomp(facts: &HostFacts) -> Finding {
+    match &facts.seccomp_actions {
+        Some(actions) if actions.contains("errno") => Finding::good("seccomp", "filters of system calls are available"),
+        Some(_) | None => Finding::lacking(
+            "seccomp",
+            Status::Missing,
+            "no filters",
+            "functions could reach every system call; wuwei does not start them",
+            "use a kernel with CONFIG_SECCOMP_FILTER",
+        ),
+    }
+}
+
+fn landlock(facts: &HostFacts) -> Finding {
+    match facts.landlock {
+        Some(version) => Finding::good("Landlock", format!("ABI version {version}")),
+        None => Finding::lacking(
+            "Landlock",
+            Status::Degraded,
+            "not available",
+            "nothing today: sandboxes do not rely on it; programs inside cannot confine themselves further",
+            "boot with `lsm=landlock,...` on a kernel with CONFIG_SECURITY_LANDLOCK",
+        ),
+    }
+}
+
+pub(super) fn of_runtimes(runtimes: &Runtimes) -> Finding {
+    let found = runtimes.found();
+    if found.contains("python") {
+        return Finding::good("runtimes", found);
+    }
+    let costs = "functions in Python cannot run";
+    Finding::lacking("runtimes", Status::Degraded, found, costs, "apt-get install python3")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::HostFacts;
+    use super::{Finding, Status, of_host};
+
+    fn healthy() -> HostFacts {
+        HostFacts {
+            kernel: "6.1.0-13-amd64".to_owned(),
+            root: true,
+            v2_controllers: vec!["cpu".to_owned(), "memory".to_owned(), "pids".to_owned()],
+            max_user_namespaces: Some(1_000),
+            seccomp_actions: Some("kill_process errno allow".to_owned()),
+            landlock: Some(2),
+            ..HostFacts::default()
+        }
+    }
+
+    fn finding(facts: &HostFacts, name: &str) -> Finding {
+        of_host(facts).into_iter().find(|finding| finding.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_healthy_host_has_only_good_findings() {
+        assert!(of_host(&healthy()).iter().all(|finding| finding.status == Status::Good));
+    }
+
+    #[test]
+    fn every_lack_says_what_it_costs_and_what_to_do() {
+        let check = |facts: HostFacts, name: &str, status: Status| {
+            let finding = finding(&facts, name);
+            assert_eq!(finding.status, status, "{finding:?}");
+            assert!(finding.costs.is_some() && finding.fix.is_some(), "{finding:?}");
+        };
+        check(HostFacts { kernel: "5.4.0".to_owned(), ..healthy() }, "kernel", Status::Missing);
+        check(HostFacts { root: false, ..healthy() }, "privilege", Status::Degraded);
+        check(HostFacts { v2_controllers: Vec::new(), ..healthy() }, "cgroups", Status::Missing);
+        check(HostFacts { max_user_namespaces: Some(0), ..healthy() }, "user namespaces", Status::Missing);
+        let ubuntu = HostFacts { root: false, apparmor_restricts_userns: Some(1), ..healthy() };
+        check(ubuntu, "user namespaces", Status::Missing);
+        check(HostFacts { seccomp_actions: None, ..healthy() }, "seccomp", Status::Missing);
+        check(HostFacts { landlock: None, ..healthy() }, "Landlock", Status::Degraded);
+    }
+}

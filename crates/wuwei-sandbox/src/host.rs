@@ -1,0 +1,89 @@
+//! The server's side of the launcher: starts it, asks it for sandboxes, hears of their ends, starts it again when it dies.
+
+mod client;
+mod controls;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::net::unix::pipe;
+use tokio::net::{TcpListener, UnixStream};
+
+use crate::launcher::{Isolation, LaunchRequest, Setup};
+use crate::process::SandboxedProcess;
+
+pub(crate) use client::LauncherClient;
+
+/// Why the launcher cannot build sandboxes on this host.
+#[derive(Debug, Error)]
+pub enum StartSandboxError {
+    /// The launcher's process could not be started or spoken to.
+    #[error("start the sandbox launcher")]
+    Launcher(#[source] io::Error),
+    /// The host refuses something that sandboxes need; the text names it.
+    #[error("this host gives no full sandbox: {0}")]
+    Unavailable(String),
+}
+
+/// How to start launchers.
+#[derive(Clone, Debug)]
+pub(crate) struct LauncherOptions {
+    /// Program and arguments whose `main` calls [`crate::run_launcher`].
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// First message.
+    pub(crate) setup: Setup,
+}
+
+/// Asks the launcher for one sandbox and waits until it stands (its program has been started).
+pub(crate) async fn launch(client: &Arc<LauncherClient>, request: LaunchRequest) -> io::Result<SandboxedProcess> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let (output, output_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&output, true)?;
+    let started = client.launch(request, &theirs.into(), &output_end).await?;
+    let runtime_api = match started.listener {
+        Some(listener) => {
+            let listener = std::net::TcpListener::from(listener);
+            listener.set_nonblocking(true)?;
+            Some(TcpListener::from_std(listener)?)
+        }
+        None => None,
+    };
+    Ok(SandboxedProcess {
+        control: UnixStream::from_std(ours)?,
+        runtime_api,
+        output: pipe::Receiver::from_owned_fd(output)?,
+        exit: started.exit,
+        controls: started.controls,
+    })
+}
+
+/// Builds one sandbox and lets it run a program that does nothing, to learn whether this host allows it.
+pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) -> Result<(), StartSandboxError> {
+    let request = LaunchRequest {
+        id: 0,
+        name: "probe".to_owned(),
+        program: PathBuf::from("/bin/sh"),
+        arguments: vec!["-c".to_owned(), ":".to_owned()],
+        environment: Vec::new(),
+        working_directory: PathBuf::from("/"),
+        binds: Vec::new(),
+        memory_mb: wuwei_model::limits::MEMORY_MB_MIN,
+        ephemeral_mb: wuwei_model::limits::EPHEMERAL_MB_MIN,
+        runtime_api: isolation == Isolation::Full,
+    };
+    let unavailable = |error: io::Error| StartSandboxError::Unavailable(error.to_string());
+    let mut process = launch(client, request).await.map_err(unavailable)?;
+    let exit = process.exit.wait_for(Option::is_some).await.map(|exit| *exit);
+    match exit {
+        Ok(Some(crate::ProcessExit::Code(0))) => Ok(()),
+        Ok(other) => Err(StartSandboxError::Unavailable(format!("the probe in it ended with {other:?}"))),
+        Err(error) => Err(StartSandboxError::Unavailable(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! The launcher: a small single-threaded process that holds the privilege to build sandboxes.
+//!
+//! The server (multi-threaded, network-facing) asks it over a socket pair; it clones, encloses, reaps and cleans up.
+//! When the server goes away, however it ends, the launcher kills every sandbox, removes its control groups and exits.
+
+mod channel;
+mod enclosure;
+mod mounts;
+mod process;
+mod protocol;
+mod slot;
+mod template;
+
+pub(crate) use channel::{Received, receive, send};
+pub(crate) use enclosure::RUNTIME_API_PORT;
+pub use process::run_launcher;
+pub(crate) use protocol::{Bind, Event, Isolation, LaunchRequest, Request, Setup};

@@ -1,0 +1,248 @@
+//! From a fresh clone of the launcher to a function's runtime: the steps that a child takes, in order.
+//!
+//! The first process of the sandbox builds the view, gives up every privilege, starts the runtime as its child, and
+//! stays as a reaper. Its exit ends every other process of the pid namespace.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
+use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+use serde::{Deserialize, Serialize};
+
+use super::channel::{receive, send};
+use super::mounts::View;
+use super::protocol::{Isolation, LaunchRequest};
+use super::template::{SANDBOX_GID, SANDBOX_UID};
+use crate::seccomp::Filter;
+use crate::sys::{
+    Cloned, bring_loopback_up, clone_process, close_all_but, close_on_exec_from, enter_new_cgroup_namespace,
+    place_descriptor,
+};
+
+/// Port of the Runtime API inside every sandbox.
+pub(crate) const RUNTIME_API_PORT: u16 = 9001;
+
+/// A step of building a sandbox that failed.
+#[derive(Debug)]
+pub(super) struct Step {
+    step: String,
+    cause: io::Error,
+}
+
+impl Step {
+    pub(super) fn new(step: impl Into<String>, cause: io::Error) -> Self {
+        Self { step: step.into(), cause }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.step, self.cause)
+    }
+}
+
+/// Names the step that a result belongs to.
+pub(super) fn at_step<T, E: Into<io::Error>>(step: &str, result: Result<T, E>) -> Result<T, Step> {
+    result.map_err(|error| Step::new(step, error.into()))
+}
+
+/// What the first process of a sandbox tells the launcher.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// Everything stands; the runtime starts. Comes with the listener when one was wanted.
+    Enclosed,
+    /// A step failed; the process exits.
+    Broken(String),
+    /// The runtime process ended with this exit code, or (negative) by this signal.
+    Ended(i32),
+}
+
+/// What the launcher tells the first process, once its user namespace is mapped.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Proceed;
+
+/// All that a child needs; made before the clone.
+pub(super) struct Enclosure<'launcher> {
+    pub(super) request: &'launcher LaunchRequest,
+    pub(super) isolation: Isolation,
+    pub(super) template: PathBuf,
+    pub(super) binds: Vec<(PathBuf, PathBuf)>,
+    pub(super) filter: &'launcher Filter,
+    /// Open `tasks` files of cgroup v1.
+    pub(super) tasks: Vec<fs::File>,
+    /// Socket to the launcher.
+    pub(super) report: OwnedFd,
+    pub(super) control: &'launcher OwnedFd,
+    pub(super) output: &'launcher OwnedFd,
+    /// Uid and gid to take in reduced isolation, when the launcher is root.
+    pub(super) reduced_uid: Option<u32>,
+}
+
+impl Enclosure<'_> {
+    /// Runs the child to its end; returns the exit status of the first process.
+    pub(super) fn run(&self) -> i32 {
+        match self.enclose().and_then(|()| self.start_runtime()) {
+            Ok(Cloned::Parent { pid, pidfd: _unused }) => self.reap(pid),
+            Ok(Cloned::Child) => {
+                let error = self.become_runtime();
+                self.tell(&Report::Broken(format!("start `{}`: {error}", self.request.program.display())), None);
+                127
+            }
+            Err(step) => {
+                self.tell(&Report::Broken(step.to_string()), None);
+                1
+            }
+        }
+    }
+
+    fn enclose(&self) -> Result<(), Step> {
+        at_step("wait for the launcher", receive::<Proceed>(&self.report))?
+            .ok_or_else(|| Step::new("wait for the launcher", io::ErrorKind::BrokenPipe.into()))?;
+        for mut tasks in &self.tasks {
+            at_step("join control group", tasks.write_all(b"0"))?;
+        }
+        at_step("prefer as victim of memory pressure", fs::write("/proc/self/oom_score_adj", "500"))?;
+        let listener = match self.isolation {
+            Isolation::Full => self.enter_namespaces()?,
+            Isolation::Reduced => None,
+        };
+        set_resource_limits()?;
+        self.give_up_privilege()?;
+        self.tell(&Report::Enclosed, listener.as_ref());
+        Ok(())
+    }
+
+    /// Mounts, host name and network of the new namespaces; the listener for the Runtime API when one is wanted.
+    fn enter_namespaces(&self) -> Result<Option<TcpListener>, Step> {
+        // After joining its groups, so that these are the root of what it sees.
+        at_step("new cgroup namespace", enter_new_cgroup_namespace())?;
+        at_step("set host name", rustix::system::sethostname(b"sandbox"))?;
+        let view = View { template: &self.template, binds: &self.binds, ephemeral_mb: self.request.ephemeral_mb };
+        view.enter()?;
+        at_step("bring loopback up", bring_loopback_up())?;
+        let listener = self
+            .request
+            .runtime_api
+            .then(|| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", RUNTIME_API_PORT))));
+        listener.transpose()
+    }
+
+    fn give_up_privilege(&self) -> Result<(), Step> {
+        let identity = match self.isolation {
+            Isolation::Full => Some((SANDBOX_UID, SANDBOX_GID)),
+            Isolation::Reduced => self.reduced_uid.map(|uid| (uid, uid)),
+        };
+        let mut capabilities = at_step("read capabilities", rustix::thread::capabilities(None))?;
+        if capabilities.effective.contains(CapabilitySet::SETPCAP) {
+            for capability in CapabilitySet::all().iter() {
+                match rustix::thread::remove_capability_from_bounding_set(capability) {
+                    // A kernel that does not know a capability cannot grant it.
+                    Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+                    Err(error) => return Err(Step::new("drop bounding capabilities", error.into())),
+                }
+            }
+        }
+        if let Some((uid, gid)) = identity {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            at_step("take the sandbox's group", rustix::thread::set_thread_res_gid(gid, gid, gid))?;
+            at_step("take the sandbox's user", rustix::thread::set_thread_res_uid(uid, uid, uid))?;
+        }
+        // After the change of user, which clears it.
+        at_step("die with the launcher", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
+        at_step("clear ambient capabilities", rustix::thread::clear_ambient_capability_set())?;
+        capabilities = CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::empty(),
+            inheritable: CapabilitySet::empty(),
+        };
+        at_step("drop capabilities", rustix::thread::set_capabilities(None, capabilities))?;
+        at_step("set no_new_privs", rustix::thread::set_no_new_privs(true))?;
+        // The reaper still carries the launcher's memory: nobody inside may look at it.
+        at_step("hide memory", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))
+    }
+
+    fn start_runtime(&self) -> Result<Cloned, Step> {
+        if self.isolation == Isolation::Reduced {
+            let subreaper = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+            at_step("adopt orphans", subreaper)?;
+        }
+        at_step("fork the runtime", clone_process(0, None))
+    }
+
+    /// The last steps before the runtime's program takes over; returns only when that failed.
+    fn become_runtime(&self) -> io::Error {
+        let prepared = (|| {
+            let null = fs::File::open("/dev/null")?;
+            // Copies out of the way first: a source could be one of the numbers that are about to be replaced.
+            let control = rustix::io::fcntl_dupfd_cloexec(self.control, 10)?;
+            let output = rustix::io::fcntl_dupfd_cloexec(self.output, 10)?;
+            place_descriptor(&null, 0)?;
+            place_descriptor(&output, 1)?;
+            place_descriptor(&output, 2)?;
+            place_descriptor(&control, 3)?;
+            close_on_exec_from(4)?;
+            rustix::process::setsid()?;
+            self.filter.install()
+        })();
+        if let Err(error) = prepared {
+            return error;
+        }
+        #[expect(clippy::disallowed_methods, reason = "this is the sandbox crate, which starts processes")]
+        let mut command = std::process::Command::new(&self.request.program);
+        command
+            .args(&self.request.arguments)
+            .env_clear()
+            .envs(self.request.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.request.working_directory)
+            .exec()
+    }
+
+    /// Waits for children until the runtime ends; returning ends the sandbox.
+    fn reap(&self, runtime: Pid) -> i32 {
+        // Copies of the launcher's descriptors, its socket to the server among them.
+        if close_all_but(&self.report).is_err() {
+            return 1;
+        }
+        loop {
+            match rustix::process::wait(WaitOptions::empty()) {
+                Ok(Some((pid, status))) if pid == runtime => {
+                    let code = status.exit_status();
+                    let ended = code.or_else(|| status.terminating_signal().map(|signal| -signal));
+                    let Some(ended) = ended else { continue };
+                    self.tell(&Report::Ended(ended), None);
+                    return 0;
+                }
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_no_children) => return 1,
+            }
+        }
+    }
+
+    /// Nothing is left to do when the launcher is gone: it takes the sandbox with it.
+    fn tell(&self, report: &Report, listener: Option<&TcpListener>) {
+        let descriptors: Vec<_> = listener.iter().map(|listener| listener.as_fd()).collect();
+        if send(&self.report, report, &descriptors).is_err() {
+            leave(1);
+        }
+    }
+}
+
+/// Ends the calling process without running the launcher's clean-up.
+#[expect(clippy::exit, reason = "a child must never return into the launcher's loop")]
+pub(super) fn leave(status: i32) -> ! {
+    std::process::exit(status)
+}
+
+fn set_resource_limits() -> Result<(), Step> {
+    let limit = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    let files = limit(wuwei_model::limits::FILE_DESCRIPTORS_MAX);
+    at_step("limit open files", rustix::process::setrlimit(Resource::Nofile, files))?;
+    at_step("forbid core dumps", rustix::process::setrlimit(Resource::Core, limit(0)))
+}

@@ -1,0 +1,265 @@
+//! The launcher's event loop.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::epoll;
+use rustix::time::Timespec;
+
+use super::channel::{Received, receive, send};
+use super::protocol::{Event, Isolation, LaunchRequest, Request, Setup};
+use super::slot::{Ground, Slot};
+use super::template::Template;
+use crate::cgroup::{Hierarchies, Mounts};
+use crate::instance::ProcessExit;
+use crate::seccomp::Filter;
+use crate::sys::adopt_launcher_socket;
+
+/// Epoll token of the server's socket. Slot tokens are `2 * id` (report) and `2 * id + 1` (pid descriptor).
+const SERVER: u64 = u64::MAX;
+/// How often busy control groups are tried again.
+const RETRY: Duration = Duration::from_millis(5);
+/// How often, before the next start of a server must remove them.
+const RETRIES_MAX: u32 = 1_000;
+
+/// Runs a launcher on the socket at descriptor 0 until the server goes away. Nothing else may run in this process.
+///
+/// # Errors
+/// When the socket or the event queue fails: the server sees the closed socket and starts another launcher.
+pub fn run_launcher() -> io::Result<()> {
+    let socket = adopt_launcher_socket()?;
+    let Some(Received { message: Request::Setup(setup), .. }) = receive::<Request>(&socket)? else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a launcher is started by `wuwei up` only"));
+    };
+    match prepare(setup) {
+        Ok(ground) => {
+            send(&socket, &Event::Ready, &[])?;
+            Launcher::new(socket, ground)?.run()
+        }
+        Err(reason) => send(&socket, &Event::Unable { reason }, &[]),
+    }
+}
+
+fn prepare(setup: Setup) -> Result<Ground, String> {
+    let privileged = rustix::process::geteuid().is_root();
+    if privileged {
+        rustix::thread::set_thread_groups(&[]).map_err(|error| format!("drop supplementary groups: {error}"))?;
+    }
+    let template =
+        Template::build(&setup.template).map_err(|error| format!("build `{}`: {error}", setup.template.display()))?;
+    let own_cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let hierarchies = match Hierarchies::prepare(&Mounts::of_this_host(), &own_cgroups, &setup.server) {
+        Ok(hierarchies) => Some(hierarchies),
+        Err(error) if setup.isolation == Isolation::Reduced => {
+            tracing::warn!(%error, "no control groups: memory, CPU and processes of functions are not limited");
+            None
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            return Err(format!("{error}{cause}"));
+        }
+    };
+    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), privileged })
+}
+
+struct Launcher {
+    socket: OwnedFd,
+    epoll: OwnedFd,
+    ground: Ground,
+    slots: BTreeMap<u64, Slot>,
+    /// Reaped, but their control groups were busy; with the number of tries.
+    leaving: Vec<(Slot, u32)>,
+    server_is_gone: bool,
+}
+
+impl Launcher {
+    fn new(socket: OwnedFd, ground: Ground) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &socket, epoll::EventData::new_u64(SERVER), epoll::EventFlags::IN)?;
+        Ok(Self { socket, epoll, ground, slots: BTreeMap::new(), leaving: Vec::new(), server_is_gone: false })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        while !(self.server_is_gone && self.slots.is_empty() && self.leaving.is_empty()) {
+            for token in self.wait()? {
+                self.handle(token)?;
+            }
+            self.retry_leaving();
+        }
+        if let Some(Err(error)) = self.ground.hierarchies.as_ref().map(Hierarchies::remove) {
+            tracing::warn!(%error, "could not remove the server's control groups");
+        }
+        match fs::remove_dir_all(self.ground.template.root()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(&self) -> io::Result<Vec<u64>> {
+        let mut events = Vec::with_capacity(64);
+        let timeout =
+            (!self.leaving.is_empty()).then(|| Timespec::try_from(RETRY).expect("a few milliseconds fit a timespec"));
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(events.iter().map(|event: &epoll::Event| event.data.u64()).collect())
+    }
+
+    fn handle(&mut self, token: u64) -> io::Result<()> {
+        if token == SERVER {
+            return self.handle_server();
+        }
+        let id = token / 2;
+        if token.is_multiple_of(2) { self.handle_report(id) } else { self.handle_end(id) }
+    }
+
+    fn handle_server(&mut self) -> io::Result<()> {
+        let received = match receive::<Request>(&self.socket) {
+            Ok(Some(received)) => received,
+            Ok(None) => {
+                self.server_left();
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(%error, "a request from the server could not be read");
+                return Ok(());
+            }
+        };
+        match received.message {
+            Request::Setup(_) => tracing::error!("the server sent a second set-up"),
+            Request::Kill { id } => {
+                if let Some(slot) = self.slots.get(&id) {
+                    slot.kill();
+                }
+            }
+            Request::Launch(request) => self.launch(&request, received.descriptors)?,
+        }
+        Ok(())
+    }
+
+    fn server_left(&mut self) {
+        self.server_is_gone = true;
+        if let Err(error) = epoll::delete(&self.epoll, &self.socket) {
+            tracing::warn!(%error, "could not stop watching the server");
+        }
+        self.slots.values().for_each(Slot::kill);
+    }
+
+    fn launch(&mut self, request: &LaunchRequest, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let Ok([control, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+            let reason = "the launch came without its two descriptors".to_owned();
+            return self.tell(&Event::Failed { id: request.id, reason }, &[]);
+        };
+        let index = self.free_index();
+        match Slot::launch(&self.ground, request, index, &control, &output) {
+            Ok(slot) => {
+                let watch = |descriptor: BorrowedFd<'_>, token| {
+                    epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
+                };
+                watch(slot.report.as_fd(), slot.id * 2)?;
+                watch(slot.pidfd.as_fd(), slot.id * 2 + 1)?;
+                self.slots.insert(slot.id, slot);
+                Ok(())
+            }
+            Err(step) => self.tell(&Event::Failed { id: request.id, reason: step.to_string() }, &[]),
+        }
+    }
+
+    /// Lowest index that no slot uses, so that a host uid is free of an earlier sandbox's processes.
+    fn free_index(&self) -> u32 {
+        let used: std::collections::BTreeSet<u32> =
+            self.slots.values().chain(self.leaving.iter().map(|(slot, _)| slot)).map(|slot| slot.index).collect();
+        (0..u32::MAX).find(|index| !used.contains(index)).expect("there are fewer slots than uids")
+    }
+
+    fn handle_report(&mut self, id: u64) -> io::Result<()> {
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        match slot.take_report() {
+            Ok(Some((true, listener))) => {
+                slot.started = true;
+                self.tell_started(id, &listener)
+            }
+            Ok(Some((false, _))) => Ok(()),
+            // Closed: the pid descriptor tells the rest.
+            Ok(None) => Ok(epoll::delete(&self.epoll, &slot.report)?),
+            Err(error) => {
+                tracing::warn!(%error, "a report from a sandbox could not be read");
+                slot.kill();
+                Ok(epoll::delete(&self.epoll, &slot.report)?)
+            }
+        }
+    }
+
+    fn tell_started(&self, id: u64, listener: &[OwnedFd]) -> io::Result<()> {
+        let Some(slot) = self.slots.get(&id) else { return Ok(()) };
+        let meter = match slot.cgroup().map(crate::cgroup::SlotCgroup::open_meter).transpose() {
+            Ok(meter) => meter.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%error, "could not open the meter of a sandbox");
+                Vec::new()
+            }
+        };
+        let descriptors: Vec<BorrowedFd<'_>> =
+            listener.iter().chain(meter.iter().map(|(_, file)| file)).map(|descriptor| descriptor.as_fd()).collect();
+        let kinds = meter.iter().map(|(kind, _)| *kind).collect();
+        self.tell(&Event::Started { id, runtime_api: !listener.is_empty(), meter: kinds }, &descriptors)
+    }
+
+    fn handle_end(&mut self, id: u64) -> io::Result<()> {
+        let Some(mut slot) = self.slots.remove(&id) else { return Ok(()) };
+        let exit = slot.reap().unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not reap a sandbox");
+            ProcessExit::Lost
+        });
+        epoll::delete(&self.epoll, &slot.pidfd)?;
+        // Its report socket leaves the queue when the last copy is closed; copies live in younger siblings' first processes.
+        match epoll::delete(&self.epoll, &slot.report) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let event = if slot.started && slot.broken.is_none() {
+            Event::Exited { id, exit }
+        } else {
+            let reason = slot.broken.take().unwrap_or_else(|| format!("the first process ended early: {exit:?}"));
+            // A server that knows it as started gets its end; the reason goes to the log.
+            if slot.started {
+                tracing::warn!(reason, "the program of a sandbox did not start");
+                Event::Exited { id, exit }
+            } else {
+                Event::Failed { id, reason }
+            }
+        };
+        if !slot.clean_up() {
+            self.leaving.push((slot, 0));
+        }
+        self.tell(&event, &[])
+    }
+
+    fn retry_leaving(&mut self) {
+        self.leaving.retain_mut(|(slot, tries)| {
+            *tries += 1;
+            if *tries == RETRIES_MAX {
+                tracing::warn!(
+                    pid = slot.pid.as_raw_pid(),
+                    "control groups of a sandbox stay busy; the next start removes them"
+                );
+            }
+            *tries < RETRIES_MAX && !slot.clean_up()
+        });
+    }
+
+    fn tell(&self, event: &Event, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        if self.server_is_gone {
+            return Ok(());
+        }
+        match send(&self.socket, event, descriptors) {
+            // The end of the server's socket is seen by the loop.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::MeterFile;
+use crate::instance::ProcessExit;
+
+/// How much of a sandbox there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Isolation {
+    /// Namespaces, a root of its own, a uid of its own, filter and limits.
+    Full,
+    /// Filter and limits only, on hosts that give no namespaces: the host's files and network are visible.
+    Reduced,
+}
+
+/// First message to a launcher: what holds for its whole life.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// Names the control groups of this server.
+    pub(crate) server: String,
+    /// Directory of the root template; made by the launcher.
+    pub(crate) template: PathBuf,
+    /// Kind of sandbox.
+    pub(crate) isolation: Isolation,
+    /// Host uid and gid of slot 0; slot n has `first_uid + n`. Only used by a privileged launcher.
+    pub(crate) first_uid: u32,
+}
+
+/// A host file or directory that a sandbox shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bind {
+    /// On the host.
+    pub(crate) source: PathBuf,
+    /// Absolute path in the sandbox.
+    pub(crate) target: PathBuf,
+}
+
+/// One sandbox to build. Comes with two descriptors: the child's control socket, and the write end of its output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LaunchRequest {
+    /// Chosen by the server, unique per launcher.
+    pub(crate) id: u64,
+    /// Name of the control groups: the instance id.
+    pub(crate) name: String,
+    /// Program, as a path in the sandbox.
+    pub(crate) program: PathBuf,
+    /// Arguments after the program's name.
+    pub(crate) arguments: Vec<String>,
+    /// Complete environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Working directory, as a path in the sandbox.
+    pub(crate) working_directory: PathBuf,
+    /// Read-only views of the host, code included.
+    pub(crate) binds: Vec<Bind>,
+    /// Memory limit.
+    pub(crate) memory_mb: u32,
+    /// Size of `/tmp`.
+    pub(crate) ephemeral_mb: u32,
+    /// Whether a listener for the Runtime API is wanted (full isolation only).
+    pub(crate) runtime_api: bool,
+}
+
+/// Server to launcher.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Prepare; answered by `Ready` or `Unable`.
+    Setup(Setup),
+    /// Build a sandbox; answered by `Started` or `Failed`.
+    Launch(Box<LaunchRequest>),
+    /// Kill everything in a sandbox; `Exited` follows.
+    Kill {
+        /// Of the launch.
+        id: u64,
+    },
+}
+
+/// Launcher to server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Event {
+    /// Set up.
+    Ready,
+    /// Not set up; the launcher exits.
+    Unable {
+        /// What failed, for people.
+        reason: String,
+    },
+    /// The sandbox runs. Comes with the listener of the Runtime API (when wanted), then the meter's files.
+    Started {
+        /// Of the launch.
+        id: u64,
+        /// Whether the first descriptor is a listener.
+        runtime_api: bool,
+        /// What the other descriptors are.
+        meter: Vec<MeterFile>,
+    },
+    /// The sandbox was not built; nothing is left of it.
+    Failed {
+        /// Of the launch.
+        id: u64,
+        /// Step and cause, for people.
+        reason: String,
+    },
+    /// All processes of the sandbox are gone.
+    Exited {
+        /// Of the launch.
+        id: u64,
+        /// How the runtime process ended.
+        exit: ProcessExit,
+    },
+}

@@ -1,0 +1,245 @@
+//! One sandbox from the launcher's side: clone, map, watch, clean up.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, Uid};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+
+use super::channel::{receive, send};
+use super::enclosure::{Enclosure, Proceed, Report, Step, at_step, leave};
+use super::protocol::{Isolation, LaunchRequest, Setup};
+use super::template::{SANDBOX_GID, SANDBOX_UID, Template};
+use crate::cgroup::{Hierarchies, Limits, SlotCgroup};
+use crate::instance::ProcessExit;
+use crate::seccomp::Filter;
+use crate::sys::{Cloned, clone_process};
+
+/// What all slots of a launcher share.
+pub(super) struct Ground {
+    pub(super) setup: Setup,
+    pub(super) template: Template,
+    /// Absent only in reduced isolation, on hosts without writable control groups.
+    pub(super) hierarchies: Option<Hierarchies>,
+    pub(super) filter: Filter,
+    /// Whether the launcher may give each slot a host uid of its own.
+    pub(super) privileged: bool,
+}
+
+/// A sandbox that was cloned and is not yet cleaned up.
+pub(super) struct Slot {
+    pub(super) id: u64,
+    /// Index that its uid derives from; free again when the slot is dropped.
+    pub(super) index: u32,
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    pub(super) report: OwnedFd,
+    cgroup: Option<SlotCgroup>,
+    /// Whether the server knows it as started.
+    pub(super) started: bool,
+    /// Why it could not be built.
+    pub(super) broken: Option<String>,
+    ended: Option<i32>,
+}
+
+impl Slot {
+    /// Clones a sandbox; it builds itself from here on and reports.
+    pub(super) fn launch(
+        ground: &Ground,
+        request: &LaunchRequest,
+        index: u32,
+        control: &OwnedFd,
+        output: &OwnedFd,
+    ) -> Result<Self, Step> {
+        let limits = Limits { memory_mb: request.memory_mb };
+        let cgroup = match &ground.hierarchies {
+            Some(hierarchies) => Some(at_step(
+                "make control groups",
+                SlotCgroup::create(hierarchies, &request.name, limits).map_err(io::Error::other),
+            )?),
+            None => None,
+        };
+        let launched = Self::clone_enclosed(ground, request, index, control, output, cgroup.as_ref());
+        match launched {
+            Ok((pid, pidfd, report)) => Ok(Self {
+                id: request.id,
+                index,
+                pid,
+                pidfd,
+                report,
+                cgroup,
+                started: false,
+                broken: None,
+                ended: None,
+            }),
+            Err(step) => {
+                if let Some(Err(error)) = cgroup.map(|cgroup| cgroup.remove()) {
+                    tracing::warn!(%error, "could not remove the control groups of a sandbox that was not built");
+                }
+                Err(step)
+            }
+        }
+    }
+
+    fn clone_enclosed(
+        ground: &Ground,
+        request: &LaunchRequest,
+        index: u32,
+        control: &OwnedFd,
+        output: &OwnedFd,
+        cgroup: Option<&SlotCgroup>,
+    ) -> Result<(Pid, OwnedFd, OwnedFd), Step> {
+        let uid = ground.setup.first_uid + index;
+        if ground.privileged {
+            // Else opening /dev/stdout inside would be refused: the pipe belongs to the server's user.
+            at_step("own the output", rustix::fs::fchown(output, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid))))?;
+        }
+        let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = at_step("make report socket", pair)?;
+        let enclosure = Enclosure {
+            request,
+            isolation: ground.setup.isolation,
+            template: ground.template.root().to_owned(),
+            binds: at_step("prepare mount points", binds(&ground.template, request))?,
+            filter: &ground.filter,
+            tasks: at_step("open control groups", cgroup.map_or_else(|| Ok(Vec::new()), SlotCgroup::open_tasks))?,
+            report: theirs,
+            control,
+            output,
+            reduced_uid: ground.privileged.then_some(uid),
+        };
+        let unified = at_step("open control group", cgroup.map_or(Ok(None), SlotCgroup::open_unified))?;
+        let flags = match ground.setup.isolation {
+            Isolation::Full => namespaces(),
+            Isolation::Reduced => 0,
+        };
+        match at_step("clone", clone_process(flags, unified.as_ref().map(|directory| directory.as_fd())))? {
+            Cloned::Child => leave(enclosure.run()),
+            Cloned::Parent { pid, pidfd } => {
+                let mapped = match ground.setup.isolation {
+                    Isolation::Full => map_identity(pid, ground.privileged.then_some(uid)),
+                    Isolation::Reduced => Ok(()),
+                };
+                let proceeded = mapped.and_then(|()| send(&ours, &Proceed, &[]));
+                if let Err(error) = proceeded {
+                    kill_and_reap(&pidfd);
+                    return Err(Step::new("map the user namespace", error));
+                }
+                Ok((pid, pidfd, ours))
+            }
+        }
+    }
+
+    /// Takes one report; gives the listener with [`Report::Enclosed`].
+    pub(super) fn take_report(&mut self) -> io::Result<Option<(bool, Vec<OwnedFd>)>> {
+        let Some(received) = receive::<Report>(&self.report)? else { return Ok(None) };
+        match received.message {
+            Report::Enclosed => return Ok(Some((true, received.descriptors))),
+            Report::Broken(reason) => self.broken = Some(reason),
+            Report::Ended(ended) => self.ended = Some(ended),
+        }
+        Ok(Some((false, Vec::new())))
+    }
+
+    /// Kills everything inside; the pid descriptor tells when it is gone.
+    pub(super) fn kill(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
+        // The first process takes the rest of its pid namespace along (in full isolation).
+        if let Err(error) = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            tracing::debug!(%error, "sandbox was gone already");
+        }
+    }
+
+    /// Reaps the first process; to be called when the pid descriptor is readable.
+    pub(super) fn reap(&mut self) -> io::Result<ProcessExit> {
+        rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+        // What it reported last may be unread.
+        while self.ended.is_none() && matches!(self.take_report(), Ok(Some(_))) {}
+        let out_of_memory = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0);
+        if let Some(cgroup) = &self.cgroup {
+            // Reduced isolation has no pid namespace that would have ended the others.
+            cgroup.kill();
+        }
+        Ok(match self.ended {
+            Some(code) if code >= 0 => ProcessExit::Code(code),
+            Some(signal) if -signal == libc::SIGKILL && out_of_memory => ProcessExit::OutOfMemory,
+            Some(signal) => ProcessExit::Signal(-signal),
+            None if out_of_memory => ProcessExit::OutOfMemory,
+            None => ProcessExit::Lost,
+        })
+    }
+
+    /// Removes the control groups; false when they are still busy and it must be tried again.
+    pub(super) fn clean_up(&self) -> bool {
+        match self.cgroup.as_ref().map(SlotCgroup::remove) {
+            None | Some(Ok(())) => true,
+            Some(Err(error)) if error.raw_os_error() == Some(libc::EBUSY) => {
+                self.kill();
+                false
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "could not remove the control groups of a sandbox");
+                true
+            }
+        }
+    }
+
+    /// The control groups, for opening the meter.
+    pub(super) fn cgroup(&self) -> Option<&SlotCgroup> {
+        self.cgroup.as_ref()
+    }
+}
+
+/// All namespaces but cgroup (entered later) and time.
+fn namespaces() -> u64 {
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWNET;
+    u64::from(flags.unsigned_abs())
+}
+
+/// Maps the one uid and gid of the sandbox: to the slot's own on the host, or (rootless) to the launcher's.
+fn map_identity(pid: Pid, slot_uid: Option<u32>) -> io::Result<()> {
+    let process = PathBuf::from(format!("/proc/{}", pid.as_raw_pid()));
+    let uid = slot_uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    let gid = slot_uid.unwrap_or_else(|| rustix::process::getegid().as_raw());
+    fs::write(process.join("setgroups"), "deny")?;
+    fs::write(process.join("uid_map"), format!("{SANDBOX_UID} {uid} 1\n"))?;
+    fs::write(process.join("gid_map"), format!("{SANDBOX_GID} {gid} 1\n"))
+}
+
+/// Sources and targets (relative to the root) of everything that the sandbox shows, in order of mounting.
+fn binds(template: &Template, request: &LaunchRequest) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut binds = template.system.clone();
+    // What an administrator put below /usr/local is the host's business, unless the interpreter lives there.
+    let local = Path::new("/usr/local");
+    if local.is_dir() && !request.binds.iter().any(|bind| bind.target.starts_with(local)) {
+        binds.push((template.root().join("empty"), PathBuf::from("usr/local")));
+    }
+    for bind in &request.binds {
+        let shown = bind.source == bind.target && bind.target.starts_with("/usr");
+        if !shown {
+            let target = template
+                .mount_point(&bind.source, &bind.target)
+                .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", bind.source.display())))?;
+            binds.push((bind.source.clone(), target));
+        }
+    }
+    Ok(binds)
+}
+
+fn kill_and_reap(pidfd: &OwnedFd) {
+    let ended = rustix::process::pidfd_send_signal(pidfd, Signal::KILL)
+        .and_then(|()| rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
+    if let Err(error) = ended {
+        tracing::warn!(%error, "could not end a sandbox that was not built");
+    }
+}

@@ -1,0 +1,152 @@
+//! The root template: an almost empty directory tree with the mount points of a sandbox, shared by all of them read-only.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Component, Path, PathBuf};
+
+/// Uid of every function inside its sandbox, as on AWS.
+pub(super) const SANDBOX_UID: u32 = 993;
+/// Gid of every function inside its sandbox, as on AWS.
+pub(super) const SANDBOX_GID: u32 = 990;
+
+/// Directories of the system that exist as a symlink into `/usr` or as a directory of their own.
+const SYSTEM_DIRECTORIES: [&str; 5] = ["bin", "sbin", "lib", "lib32", "lib64"];
+/// Parts of the host's `/etc` that programs in `/usr` need: the linker's cache, trusted certificates, alternatives.
+const CONFIGURATION: [&str; 5] =
+    ["etc/ld.so.cache", "etc/alternatives", "etc/ssl/certs", "etc/pki/tls/certs", "etc/pki/ca-trust"];
+/// Device nodes that a sandbox has.
+pub(super) const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+const FILES: [(&str, &str); 5] = [
+    ("etc/passwd", "root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:993:990::/tmp:/sbin/nologin\n"),
+    ("etc/group", "root:x:0:\nsbx_user1051:x:990:\n"),
+    ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+    ("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+    ("etc/resolv.conf", ""),
+];
+
+/// The template on disk, and what every sandbox shows of the host.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    root: PathBuf,
+    /// Source on the host and target relative to the root.
+    pub(super) system: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Template {
+    /// Makes the tree from nothing (an earlier one is removed).
+    pub(super) fn build(root: &Path) -> io::Result<Self> {
+        match fs::remove_dir_all(root) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let template = Self { root: root.to_owned(), system: Vec::new() };
+        for directory in ["dev/shm", "etc", "opt", "proc", "tmp", "usr", "var/task", "var/runtime", "empty"] {
+            template.directory(Path::new(directory))?;
+        }
+        for device in DEVICES {
+            template.file(&Path::new("dev").join(device), "")?;
+        }
+        for (name, target) in [
+            ("fd", "/proc/self/fd"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"),
+        ] {
+            symlink(target, root.join("dev").join(name))?;
+        }
+        for (path, text) in FILES {
+            template.file(Path::new(path), text)?;
+        }
+        template.with_system()
+    }
+
+    fn with_system(mut self) -> io::Result<Self> {
+        self.system.push((PathBuf::from("/usr"), PathBuf::from("usr")));
+        for name in SYSTEM_DIRECTORIES {
+            let host = Path::new("/").join(name);
+            match fs::symlink_metadata(&host) {
+                Ok(metadata) if metadata.is_symlink() => symlink(fs::read_link(&host)?, self.root.join(name))?,
+                Ok(metadata) if metadata.is_dir() => {
+                    self.directory(Path::new(name))?;
+                    self.system.push((host, PathBuf::from(name)));
+                }
+                _ => {}
+            }
+        }
+        for name in CONFIGURATION {
+            let host = Path::new("/").join(name);
+            match fs::metadata(&host) {
+                Ok(metadata) if metadata.is_dir() => self.directory(Path::new(name))?,
+                Ok(_) => self.file(Path::new(name), "")?,
+                Err(_absent) => continue,
+            }
+            self.system.push((host, PathBuf::from(name)));
+        }
+        Ok(self)
+    }
+
+    /// Where the template is on the host.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes sure that a target (absolute in the sandbox) has a mount point; gives it relative to the root.
+    pub(super) fn mount_point(&self, source: &Path, target: &Path) -> io::Result<PathBuf> {
+        let relative: PathBuf =
+            target.components().filter(|component| matches!(component, Component::Normal(_))).collect();
+        // Below /usr the host's own directory is the mount point: it is visible there already.
+        let below_system = self.system.iter().any(|(_, system)| relative.starts_with(system));
+        if !below_system {
+            if fs::metadata(source)?.is_dir() { self.directory(&relative)? } else { self.file(&relative, "")? }
+        }
+        Ok(relative)
+    }
+
+    fn directory(&self, relative: &Path) -> io::Result<()> {
+        let mut path = self.root.clone();
+        fs::create_dir_all(&path)?;
+        for component in relative.components() {
+            path.push(component);
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Not left to the umask: functions run under other uids.
+                other => other.and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))?,
+            }
+        }
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(0o755))
+    }
+
+    fn file(&self, relative: &Path, text: &str) -> io::Result<()> {
+        if let Some(parent) = relative.parent() {
+            self.directory(parent)?;
+        }
+        let path = self.root.join(relative);
+        if !path.exists() {
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Template;
+    use std::path::Path;
+
+    #[test]
+    fn mount_points_outside_the_system_are_made_and_building_again_starts_afresh() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("root");
+        let template = Template::build(&root).unwrap();
+        let relative = template.mount_point(Path::new("/proc"), Path::new("/home/someone/python")).unwrap();
+        assert_eq!(relative, Path::new("home/someone/python"));
+        assert!(root.join(&relative).is_dir());
+        assert_eq!(template.mount_point(Path::new("/usr/bin"), Path::new("/usr/bin")).unwrap(), Path::new("usr/bin"));
+        Template::build(&root).unwrap();
+        assert!(!root.join("home").exists());
+        assert!(root.join("etc/passwd").is_file());
+    }
+}

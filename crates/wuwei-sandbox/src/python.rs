@@ -1,0 +1,174 @@
+//! Instances of managed runtimes: wuwei's own bootstrap over the control socket.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
+
+use crate::frames::{self, Answer, AnswerKind, FrameError, FrameReader};
+use crate::instance::{InitFailure, Instance, Invocation, InvokeFailure, OutputSink, ProcessExit, Reply, Usage};
+use crate::output::OutputReader;
+use crate::process::SandboxedProcess;
+use crate::runtimes::RuntimeFile;
+use crate::runtimes::race::{First, Watched, deadline_in, exit_of, has_ended};
+
+#[cfg(test)]
+mod tests;
+
+/// The bootstrap of the Python runtimes.
+pub(crate) const BOOTSTRAP: RuntimeFile =
+    RuntimeFile { name: "bootstrap.py", contents: include_str!("../../../runtimes/python/bootstrap.py") };
+
+/// How long a process that closed its control socket may take to end, until it counts as one that broke the protocol.
+const CLOSE_TO_EXIT: Duration = Duration::from_secs(1);
+
+/// An instance that is reached over the control socket.
+pub(crate) struct ManagedInstance {
+    process: SandboxedProcess,
+    answers: FrameReader,
+    lines: OutputReader,
+}
+
+/// Why the runtime gave no answer.
+enum NoAnswer {
+    Exited(ProcessExit),
+    Timeout,
+    TooLarge(u64),
+    Protocol(String),
+}
+
+impl From<NoAnswer> for InitFailure {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Exited(exit) => Self::Exited(exit),
+            NoAnswer::Timeout => Self::Timeout,
+            NoAnswer::TooLarge(bytes) => Self::Protocol(FrameError::TooLarge(bytes).to_string()),
+            NoAnswer::Protocol(text) => Self::Protocol(text),
+        }
+    }
+}
+
+impl From<NoAnswer> for InvokeFailure {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Exited(exit) => Self::Exited(exit),
+            NoAnswer::Timeout => Self::Timeout,
+            NoAnswer::TooLarge(bytes) => Self::ResponseTooLarge(bytes),
+            NoAnswer::Protocol(text) => Self::Protocol(text),
+        }
+    }
+}
+
+impl ManagedInstance {
+    /// Takes over a process whose bootstrap is starting.
+    pub(crate) fn new(process: SandboxedProcess) -> Self {
+        Self { process, answers: FrameReader::default(), lines: OutputReader::default() }
+    }
+
+    /// Sends a request, if there is one, and waits for the answer. All output that came before it is in `sink` then.
+    async fn exchange(
+        &mut self,
+        invocation: Option<&Invocation>,
+        deadline: Instant,
+        sink: &mut dyn OutputSink,
+    ) -> Result<Answer, NoAnswer> {
+        let SandboxedProcess { control, output, exit, .. } = &mut self.process;
+        let answers = &mut self.answers;
+        let mut watched = Watched { pipe: output, lines: &mut self.lines, exit, sink };
+        let work = async {
+            if let Some(invocation) = invocation {
+                control.write_all_buf(&mut frames::request(invocation)).await?;
+            }
+            answers.read(control).await
+        };
+        let first = watched.race(work, deadline).await;
+        let answer = match first {
+            First::Answer(Err(FrameError::Closed)) => {
+                // The end of the process, seen before the news of it; or a function that closed a socket not its own.
+                let patience = deadline.min(deadline_in(CLOSE_TO_EXIT));
+                let exit = tokio::time::timeout_at(patience, exit_of(watched.exit)).await;
+                exit.map_or(Err(FrameError::Closed.into()), |exit| Err(NoAnswer::Exited(exit)))
+            }
+            First::Answer(answer) => answer.map_err(NoAnswer::from),
+            // It may have answered and then ended: what it wrote is in the socket.
+            First::Exit(exit) => match answers.read_remaining(&*control) {
+                Err(FrameError::Closed) => Err(NoAnswer::Exited(exit)),
+                answer => answer.map_err(NoAnswer::from),
+            },
+            First::Timeout => Err(NoAnswer::Timeout),
+        };
+        watched.drain();
+        let answer = answer?;
+        let expected = invocation.map_or("", |invocation| invocation.id.as_str());
+        if answer.request_id != expected.as_bytes() {
+            return Err(NoAnswer::Protocol("answer to another request".to_owned()));
+        }
+        if !answer.log.is_empty() {
+            watched.sink.write_line(std::time::SystemTime::now(), &String::from_utf8_lossy(&answer.log));
+        }
+        Ok(answer)
+    }
+}
+
+impl From<FrameError> for NoAnswer {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::TooLarge(bytes) => Self::TooLarge(bytes),
+            FrameError::Io(ref source) => Self::Protocol(format!("{error}: {source}")),
+            FrameError::Closed | FrameError::UnknownKind(_) | FrameError::Malformed | FrameError::Surplus => {
+                Self::Protocol(error.to_string())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Instance for ManagedInstance {
+    async fn initialise(&mut self, limit: Duration, output: &mut dyn OutputSink) -> Result<(), InitFailure> {
+        let answer = self.exchange(None, deadline_in(limit), output).await?;
+        match answer.kind {
+            AnswerKind::Ready => Ok(()),
+            AnswerKind::InitError => Err(InitFailure::Reported(answer.document)),
+            AnswerKind::Success | AnswerKind::Error => {
+                Err(InitFailure::Protocol("answer before the first event".to_owned()))
+            }
+        }
+    }
+
+    async fn invoke(&mut self, invocation: Invocation, output: &mut dyn OutputSink) -> Result<Reply, InvokeFailure> {
+        let answer = self.exchange(Some(&invocation), deadline_in(invocation.timeout), output).await?;
+        match answer.kind {
+            AnswerKind::Success => Ok(Reply::Success(answer.document)),
+            AnswerKind::Error => Ok(Reply::Error(answer.document)),
+            AnswerKind::Ready | AnswerKind::InitError => {
+                Err(InvokeFailure::Protocol("initialisation reported twice".to_owned()))
+            }
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.process.controls.usage()
+    }
+
+    fn reset_peak_memory(&self) {
+        self.process.controls.reset_peak_memory();
+    }
+
+    fn freeze(&self) {
+        self.process.controls.freeze();
+    }
+
+    fn thaw(&self) {
+        self.process.controls.thaw();
+    }
+
+    fn is_alive(&self) -> bool {
+        !has_ended(&self.process.exit)
+    }
+
+    async fn stop(mut self: Box<Self>) {
+        self.process.controls.kill();
+        exit_of(&mut self.process.exit).await;
+    }
+}

@@ -1,0 +1,135 @@
+//! How each runtime is started, and what its sandbox must show and serve.
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use wuwei_model::Runtime;
+
+use crate::discovery::{OfferedRuntime, PythonInterpreter, Runtimes};
+use crate::instance::{Instance, LaunchError};
+use crate::process::SandboxedProcess;
+use crate::provided::CustomInstance;
+use crate::python::{BOOTSTRAP, ManagedInstance};
+
+pub(crate) mod race;
+#[cfg(test)]
+pub(crate) mod test_process;
+#[cfg(test)]
+mod tests;
+
+/// Where the bootstraps are inside a sandbox.
+const RUNTIME_DIR: &str = "/var/runtime";
+/// `PATH` of a sandbox, before what the interpreter adds.
+const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A file that the sandbox shows read-only in `/var/runtime`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RuntimeFile {
+    /// Name in `/var/runtime`.
+    pub(crate) name: &'static str,
+    /// Contents, the same for every instance.
+    pub(crate) contents: &'static str,
+}
+
+/// What the launcher builds a sandbox from. The working directory is `/var/task`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RuntimeLayout {
+    /// Program to execute, as seen inside the sandbox.
+    pub(crate) executable: PathBuf,
+    /// Its arguments, without the program's own name.
+    pub(crate) arguments: Vec<OsString>,
+    /// Host directories shown read-only at the same path, beside the base system (`/usr`, the dynamic loader).
+    pub(crate) visible_paths: Vec<PathBuf>,
+    /// Files shown in `/var/runtime`.
+    pub(crate) runtime_files: &'static [RuntimeFile],
+    /// Whether a listener for the Runtime API belongs into the sandbox, and `AWS_LAMBDA_RUNTIME_API` into its
+    /// environment.
+    pub(crate) needs_runtime_api: bool,
+    /// `PATH`, where the function sets none.
+    pub(crate) path_env: OsString,
+}
+
+impl Runtimes {
+    /// How to start an instance of a runtime with the code that lies unpacked in `code_dir`.
+    ///
+    /// # Errors
+    /// [`LaunchError::UnknownRuntime`]; [`LaunchError::NoBootstrap`] for a custom runtime without its executable.
+    pub(crate) fn layout(&self, runtime: &Runtime, code_dir: &Path) -> Result<RuntimeLayout, LaunchError> {
+        match self.get(runtime) {
+            Some(OfferedRuntime::Python(interpreter)) => Ok(python_layout(interpreter)),
+            Some(OfferedRuntime::Provided(_)) if has_bootstrap(code_dir) => Ok(provided_layout()),
+            Some(OfferedRuntime::Provided(_)) => Err(LaunchError::NoBootstrap),
+            None => Err(LaunchError::UnknownRuntime { runtime: runtime.to_string(), found: self.found() }),
+        }
+    }
+}
+
+/// The program and arguments of a layout, as `execve` takes them.
+pub(crate) fn command_line(layout: &RuntimeLayout) -> Vec<OsString> {
+    let program = layout.executable.clone().into_os_string();
+    std::iter::once(program).chain(layout.arguments.iter().cloned()).collect()
+}
+
+/// Every file of `/var/runtime`.
+pub(crate) fn runtime_files() -> &'static [RuntimeFile] {
+    &[BOOTSTRAP]
+}
+
+/// Makes an instance of a process that was started by a layout: over the Runtime API when it has a listener for that,
+/// over the control socket otherwise.
+pub(crate) fn instance_of(mut process: SandboxedProcess) -> Box<dyn Instance> {
+    match process.runtime_api.take() {
+        Some(listener) => Box::new(CustomInstance::new(process, listener)),
+        None => Box::new(ManagedInstance::new(process)),
+    }
+}
+
+/// The interpreter's arguments: isolated from the host's settings (`-I`) and packages (`-S`), no attempt to write
+/// byte code (`-B`) into a read-only package, and UTF-8 whatever locales the sandbox has.
+pub(crate) fn python_arguments(bootstrap: &Path) -> Vec<OsString> {
+    let options = ["-I", "-S", "-B", "-X", "utf8"].into_iter().map(OsString::from);
+    options.chain([bootstrap.into()]).collect()
+}
+
+fn python_layout(interpreter: &PythonInterpreter) -> RuntimeLayout {
+    let directory = interpreter.executable.parent().unwrap_or_else(|| Path::new("/"));
+    let mut visible_paths = vec![interpreter.prefix.clone()];
+    for path in [directory, &interpreter.standard_library] {
+        if !visible_paths.iter().any(|visible| path.starts_with(visible)) {
+            visible_paths.push(path.to_owned());
+        }
+    }
+    let in_system_path = SYSTEM_PATH.split(':').any(|system| directory == Path::new(system));
+    let mut path_env = OsString::new();
+    if !in_system_path {
+        path_env.push(directory);
+        path_env.push(":");
+    }
+    path_env.push(SYSTEM_PATH);
+    RuntimeLayout {
+        executable: interpreter.executable.clone(),
+        arguments: python_arguments(&Path::new(RUNTIME_DIR).join(BOOTSTRAP.name)),
+        visible_paths,
+        runtime_files: &[BOOTSTRAP],
+        needs_runtime_api: false,
+        path_env,
+    }
+}
+
+fn provided_layout() -> RuntimeLayout {
+    RuntimeLayout {
+        executable: "/var/task/bootstrap".into(),
+        arguments: Vec::new(),
+        visible_paths: Vec::new(),
+        runtime_files: &[],
+        needs_runtime_api: true,
+        path_env: SYSTEM_PATH.into(),
+    }
+}
+
+/// Whether the package has an executable `bootstrap`. A link is not followed: its target would be the host's.
+fn has_bootstrap(code_dir: &Path) -> bool {
+    let metadata = std::fs::symlink_metadata(code_dir.join("bootstrap"));
+    metadata.is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}

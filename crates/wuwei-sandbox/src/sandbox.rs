@@ -1,0 +1,215 @@
+//! The sandbox as the engine sees it: a factory of instances over one launcher.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use wuwei_model::{CodeDigest, Runtime};
+
+use crate::discovery::Runtimes;
+use crate::host::{LauncherClient, LauncherOptions, StartSandboxError, launch, probe};
+use crate::instance::{Instance, InstanceFactory, InstanceSpec, LaunchError};
+use crate::launcher::{Bind, Isolation, LaunchRequest, RUNTIME_API_PORT, Setup};
+use crate::runtimes::{RuntimeLayout, instance_of, runtime_files};
+
+/// First host uid of sandboxes, where the server is root: above what distributions, containers and systemd hand out.
+const FIRST_UID: u32 = 1_900_000_000;
+
+/// How much isolation is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxMode {
+    /// All of it; a host that cannot give it is an error.
+    Full,
+    /// Filter of system calls and limits only: functions see the host's files and network.
+    Reduced,
+}
+
+/// How to start the sandbox.
+#[derive(Clone, Debug)]
+pub struct SandboxOptions {
+    /// The server's data directory; names the control groups, holds the root template.
+    pub data_dir: PathBuf,
+    /// Wanted isolation.
+    pub mode: SandboxMode,
+    /// Program whose `main` calls [`crate::run_launcher`] when it gets `launcher_arguments`.
+    pub launcher_program: PathBuf,
+    /// Arguments of the launcher.
+    pub launcher_arguments: Vec<String>,
+    /// What the host offers.
+    pub runtimes: Runtimes,
+}
+
+/// Starts instances in sandboxes.
+pub struct Sandbox {
+    client: Arc<LauncherClient>,
+    runtimes: Runtimes,
+    runtime_dir: PathBuf,
+    mode: SandboxMode,
+}
+
+impl Sandbox {
+    /// Starts the launcher, removes what an earlier server left behind, and builds one sandbox to prove that it works.
+    ///
+    /// # Errors
+    /// [`StartSandboxError::Unavailable`] when the host does not allow the wanted isolation.
+    pub async fn start(options: SandboxOptions) -> Result<Self, StartSandboxError> {
+        let run_dir = options.data_dir.join("run");
+        let runtime_dir = run_dir.join("runtime");
+        write_runtime_files(&runtime_dir).map_err(StartSandboxError::Launcher)?;
+        let isolation = match options.mode {
+            SandboxMode::Full => Isolation::Full,
+            SandboxMode::Reduced => {
+                open_for_passage(&options.data_dir, &run_dir).map_err(StartSandboxError::Launcher)?;
+                Isolation::Reduced
+            }
+        };
+        let setup = Setup {
+            server: server_name(&options.data_dir),
+            template: run_dir.join("root"),
+            isolation,
+            first_uid: FIRST_UID,
+        };
+        let client = LauncherClient::start(LauncherOptions {
+            program: options.launcher_program,
+            arguments: options.launcher_arguments,
+            setup,
+        })
+        .await?;
+        if let Err(error) = probe(&client, isolation).await {
+            client.shut_down().await;
+            return Err(error);
+        }
+        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode })
+    }
+
+    /// Kills every sandbox and ends the launcher; nothing is left when this returns.
+    pub async fn shut_down(&self) {
+        self.client.shut_down().await;
+    }
+
+    fn request(&self, spec: InstanceSpec, layout: &RuntimeLayout) -> LaunchRequest {
+        let mut binds = vec![Bind { source: spec.code_dir, target: PathBuf::from("/var/task") }];
+        binds.push(Bind { source: self.runtime_dir.clone(), target: PathBuf::from("/var/runtime") });
+        binds.extend(layout.visible_paths.iter().map(|path| Bind { source: path.clone(), target: path.clone() }));
+        let mut environment = spec.environment;
+        set_path(&mut environment, layout);
+        LaunchRequest {
+            id: 0,
+            name: spec.instance_id,
+            program: layout.executable.clone(),
+            arguments: layout.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            environment,
+            working_directory: PathBuf::from("/var/task"),
+            binds,
+            memory_mb: spec.memory_mb,
+            ephemeral_mb: spec.ephemeral_mb,
+            runtime_api: false,
+        }
+    }
+
+    /// Without a root of its own, a sandbox finds its files where they are on the host.
+    fn reduce(&self, request: &mut LaunchRequest) {
+        let Some(task) = request.binds.first().map(|bind| bind.source.clone()) else { return };
+        let on_host = |path: &Path| match (path.strip_prefix("/var/task"), path.strip_prefix("/var/runtime")) {
+            (Ok(inner), _) => task.join(inner),
+            (_, Ok(inner)) => self.runtime_dir.join(inner),
+            (Err(_), Err(_)) => path.to_owned(),
+        };
+        request.program = on_host(&request.program);
+        request.working_directory = task.clone();
+        for argument in &mut request.arguments {
+            *argument = on_host(Path::new(argument.as_str())).to_string_lossy().into_owned();
+        }
+        for (name, value) in &mut request.environment {
+            if name == "LAMBDA_TASK_ROOT" || name == "LAMBDA_RUNTIME_DIR" {
+                *value = on_host(Path::new(value.as_str())).to_string_lossy().into_owned();
+            }
+        }
+    }
+
+    async fn build(&self, spec: InstanceSpec, layout: &RuntimeLayout) -> io::Result<Box<dyn Instance>> {
+        let mut request = self.request(spec, layout);
+        let mut outside_listener = None;
+        let mut address = None;
+        match self.mode {
+            SandboxMode::Full if layout.needs_runtime_api => {
+                request.runtime_api = true;
+                address = Some(format!("127.0.0.1:{RUNTIME_API_PORT}"));
+            }
+            SandboxMode::Full => {}
+            SandboxMode::Reduced => {
+                self.reduce(&mut request);
+                if layout.needs_runtime_api {
+                    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+                    address = Some(listener.local_addr()?.to_string());
+                    outside_listener = Some(listener);
+                }
+            }
+        }
+        request.environment.extend(address.map(|address| ("AWS_LAMBDA_RUNTIME_API".to_owned(), address)));
+        let mut process = launch(&self.client, request).await?;
+        process.runtime_api = process.runtime_api.or(outside_listener);
+        Ok(instance_of(process))
+    }
+}
+
+#[async_trait]
+impl InstanceFactory for Sandbox {
+    fn supports(&self, runtime: &Runtime) -> bool {
+        self.runtimes.get(runtime).is_some()
+    }
+
+    async fn launch(&self, spec: InstanceSpec) -> Result<Box<dyn Instance>, LaunchError> {
+        let layout = self.runtimes.layout(&spec.runtime, &spec.code_dir)?;
+        self.build(spec, &layout).await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotConnected => LaunchError::LauncherGone,
+            _ => LaunchError::Sandbox(error.to_string()),
+        })
+    }
+}
+
+/// The function's own `PATH` stands; else it is the layout's.
+fn set_path(environment: &mut Vec<(String, String)>, layout: &RuntimeLayout) {
+    let layout_path = layout.path_env.to_string_lossy();
+    match environment.iter_mut().find(|(name, _)| name == "PATH") {
+        // AWS's own default comes with the environment: the interpreter goes in front of it.
+        Some((_, path)) => {
+            for directory in layout_path.split(':').rev() {
+                if !path.split(':').any(|known| known == directory) {
+                    *path = format!("{directory}:{path}");
+                }
+            }
+        }
+        None => environment.push(("PATH".to_owned(), layout_path.into_owned())),
+    }
+}
+
+/// Twelve hexadecimal digits that stand for a data directory.
+fn server_name(data_dir: &Path) -> String {
+    let canonical = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    CodeDigest::of(canonical.as_os_str().as_encoded_bytes()).to_hex().chars().take(12).collect()
+}
+
+/// Writes the bootstraps where sandboxes show them.
+fn write_runtime_files(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    for file in runtime_files() {
+        let path = directory.join(file.name);
+        fs::write(&path, file.contents)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
+}
+
+/// In reduced isolation functions reach their code through the data directory: they may pass, but not list.
+fn open_for_passage(data_dir: &Path, run_dir: &Path) -> io::Result<()> {
+    [data_dir, run_dir].iter().try_for_each(|path| fs::set_permissions(path, fs::Permissions::from_mode(0o711)))
+}
+
+#[cfg(test)]
+mod tests;

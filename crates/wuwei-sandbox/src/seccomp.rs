@@ -1,0 +1,30 @@
+//! The filter of system calls: a reviewed list ([`policy`]) compiled to a search tree ([`program`]).
+
+mod policy;
+mod program;
+
+use std::io;
+
+use crate::sys::{FilterInstruction, install_filter};
+
+/// A compiled filter, built once and installed in each sandboxed process.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter(Vec<FilterInstruction>);
+
+impl Filter {
+    /// Compiles the policy of sandboxed functions.
+    pub(crate) fn for_functions() -> Self {
+        Self(program::compile(&policy::rules()))
+    }
+
+    /// Installs the filter on the calling (only) thread.
+    pub(crate) fn install(&self) -> io::Result<()> {
+        install_filter(&self.0)
+    }
+
+    /// Length in instructions.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

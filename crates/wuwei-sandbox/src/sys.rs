@@ -1,0 +1,26 @@
+//! System calls that no safe library offers: the only `unsafe` code of the workspace.
+//!
+//! Each function does one operation, takes and returns owned or borrowed descriptors, and turns `errno` into an error.
+
+#![expect(unsafe_code, reason = "the one place where wuwei speaks to the kernel without a safe wrapper")]
+
+mod clone;
+mod descriptors;
+mod landlock;
+mod mount;
+mod network;
+mod seccomp;
+
+pub(crate) use clone::{Cloned, clone_process, enter_new_cgroup_namespace};
+pub(crate) use descriptors::{adopt_launcher_socket, close_all_but, close_on_exec_from, place_descriptor};
+pub(crate) use landlock::landlock_version;
+pub(crate) use mount::{MountAttributes, set_mount_attributes};
+pub(crate) use network::bring_loopback_up;
+pub(crate) use seccomp::{FilterInstruction, install_filter};
+
+use std::io;
+
+/// Turns the result of a raw system call into a value or the error in `errno`.
+fn checked(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,270 @@
+//! The catalog of functions.
+//!
+//! A function is one aggregate under one key: `$LATEST`, the counter of versions, and an index of the versions that
+//! are published. The versions themselves lie under keys that are written once, before the aggregate that names them;
+//! so compare-and-set of the one key is enough, and what a lost race or a crash leaves behind is named by nobody.
+
+mod record;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thiserror::Error;
+use wuwei_model::{CodeDigest, FunctionKey, FunctionVersion, Version};
+
+use crate::StoreError;
+use crate::keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
+use crate::vault::Vault;
+pub use record::RecordError;
+use record::{FunctionRecord, VersionRecord};
+
+/// Entries that a walk over the whole catalog takes at a time.
+const PAGE_LENGTH: usize = 200;
+
+/// A function: `$LATEST` and the counter of its versions; one aggregate, written by compare-and-set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// `$LATEST`.
+    pub latest: FunctionVersion,
+    /// Highest number ever published; 0 before the first. Numbers are never reused.
+    pub last_published: u64,
+    /// UUID, new for each CreateFunction: distinguishes a re-created function of the same name.
+    pub generation: String,
+}
+
+/// Catalog of functions; environment variables are sealed before they reach the database.
+pub struct Functions {
+    store: Arc<dyn KeyValue>,
+    vault: Arc<Vault>,
+}
+
+impl Functions {
+    pub(crate) fn new(store: Arc<dyn KeyValue>, vault: Arc<Vault>) -> Self {
+        Self { store, vault }
+    }
+
+    /// Stores a new function; [`StoreError::Exists`] when the key is taken.
+    pub async fn create(&self, function: &Function) -> Result<Revision, StoreError> {
+        let key = function_key(&function.latest.key);
+        let record = FunctionRecord::new(function, &key, &self.vault);
+        match self.store.put(&key, record.encode(), Expected::Absent).await {
+            Err(KeyValueError::Conflict { .. }) => Err(StoreError::Exists),
+            result => Ok(result?),
+        }
+    }
+
+    /// The function with its revision.
+    pub async fn get(&self, key: &FunctionKey) -> Result<Option<(Function, Revision)>, StoreError> {
+        let Some((record, entry)) = self.record(key).await? else { return Ok(None) };
+        Ok(Some((record.into_function(key, &entry.key, &self.vault)?, entry.revision)))
+    }
+
+    /// Replaces `$LATEST`; [`StoreError::Conflict`] when the stored revision is not `expected` (also after deletion).
+    ///
+    /// Versions and their counter stay as they are: only [`Functions::publish`] moves them.
+    pub async fn update(&self, function: &Function, expected: Revision) -> Result<Revision, StoreError> {
+        let (stored, _) = self.record_at(&function.latest.key, expected).await?;
+        let key = function_key(&function.latest.key);
+        let record = FunctionRecord::new(function, &key, &self.vault).with_versions_of(stored);
+        Ok(self.store.put(&key, record.encode(), Expected::Revision(expected)).await?)
+    }
+
+    /// Removes the function and all its versions; false when there was none.
+    pub async fn delete(&self, key: &FunctionKey) -> Result<bool, StoreError> {
+        loop {
+            let Some((record, entry)) = self.record(key).await? else { return Ok(false) };
+            match self.store.delete(&entry.key, Some(entry.revision)).await {
+                Ok(false) => return Ok(false),
+                Ok(true) => {
+                    // The function is gone from here on. What fails below is swept at the next start.
+                    for (number, token) in &record.versions {
+                        self.store.delete(&version_key(key, &record.generation, *number, token), None).await?;
+                    }
+                    return Ok(true);
+                }
+                // Somebody wrote in between: whoever deletes means the function, not one of its revisions.
+                Err(KeyValueError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Functions in order of name, after `after` (exclusive), at most `limit`.
+    pub async fn list(
+        &self,
+        account: &str,
+        region: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Function>, StoreError> {
+        let prefix = format!("function/{account}/{region}/");
+        let after = after.map(|name| format!("{prefix}{name}"));
+        let mut functions = Vec::new();
+        for entry in self.store.list(&prefix, after.as_deref(), limit).await? {
+            let key = parse_function_key(&entry.key)?;
+            let record = FunctionRecord::decode(&entry.key, &entry.value)?;
+            functions.push(record.into_function(&key, &entry.key, &self.vault)?);
+        }
+        Ok(functions)
+    }
+
+    /// Stores a published version, and the aggregate with its new `last_published`, compare-and-set on the aggregate.
+    ///
+    /// The version's number must be `function.last_published` and greater than every number before
+    /// ([`StoreError::VersionNumber`]).
+    pub async fn publish(
+        &self,
+        function: &Function,
+        expected: Revision,
+        version: &FunctionVersion,
+    ) -> Result<Revision, StoreError> {
+        let function_name = &function.latest.key;
+        let (stored, _) = self.record_at(function_name, expected).await?;
+        let number = match version.version {
+            Version::Published(number) if number == function.last_published && number > stored.last_published => number,
+            Version::Published(_) | Version::Latest => {
+                return Err(StoreError::VersionNumber { version: version.version, last: stored.last_published });
+            }
+        };
+        // A key of its own for each attempt: two racing publishers cannot write over one another's version.
+        let token = format!("{:016x}", getrandom::u64().map_err(StoreError::random)?);
+        let version_key = version_key(function_name, &stored.generation, number, &token);
+        let version_record = VersionRecord::new(version, &version_key, &self.vault);
+        self.store.put(&version_key, version_record.encode(), Expected::Absent).await?;
+
+        let key = function_key(function_name);
+        let mut record = FunctionRecord::new(function, &key, &self.vault).with_versions_of(stored);
+        record.last_published = number;
+        record.versions.insert(number, token);
+        let result = self.store.put(&key, record.encode(), Expected::Revision(expected)).await;
+        if matches!(result, Err(KeyValueError::Conflict { .. })) {
+            self.store.delete(&version_key, None).await?;
+        }
+        Ok(result?)
+    }
+
+    /// A published version.
+    pub async fn version(&self, key: &FunctionKey, number: u64) -> Result<Option<FunctionVersion>, StoreError> {
+        let Some((record, _)) = self.record(key).await? else { return Ok(None) };
+        let Some(token) = record.versions.get(&number) else { return Ok(None) };
+        self.version_at(key, &version_key(key, &record.generation, number, token)).await
+    }
+
+    /// Published versions in ascending order, after `after` (exclusive), at most `limit`.
+    pub async fn versions(
+        &self,
+        key: &FunctionKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<FunctionVersion>, StoreError> {
+        let Some((record, _)) = self.record(key).await? else { return Ok(Vec::new()) };
+        let mut versions = Vec::new();
+        for (number, token) in record.versions.iter().filter(|(number, _)| **number > after).take(limit) {
+            // A version that was deleted since the aggregate was read is not there any more, and is left out.
+            versions.extend(self.version_at(key, &version_key(key, &record.generation, *number, token)).await?);
+        }
+        Ok(versions)
+    }
+
+    /// Removes a published version; false when there was none. Its number is not given out again.
+    pub async fn delete_version(&self, key: &FunctionKey, number: u64) -> Result<bool, StoreError> {
+        loop {
+            let Some((mut record, entry)) = self.record(key).await? else { return Ok(false) };
+            let Some(token) = record.versions.remove(&number) else { return Ok(false) };
+            match self.store.put(&entry.key, record.encode(), Expected::Revision(entry.revision)).await {
+                Ok(_) => {
+                    self.store.delete(&version_key(key, &record.generation, number, &token), None).await?;
+                    return Ok(true);
+                }
+                Err(KeyValueError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Removes versions that no function names, and returns the packages that the catalog refers to.
+    ///
+    /// Only before the catalog is handed out: a version that is just being published looks abandoned.
+    pub(crate) async fn settle(&self) -> Result<HashSet<CodeDigest>, StoreError> {
+        let mut digests = HashSet::new();
+        let mut named = HashSet::new();
+        for entry in self.all("function/").await? {
+            let key = parse_function_key(&entry.key)?;
+            let record = FunctionRecord::decode(&entry.key, &entry.value)?;
+            digests.insert(record.latest.digest(&entry.key)?);
+            let keys = record.versions.iter();
+            named.extend(keys.map(|(number, token)| version_key(&key, &record.generation, *number, token)));
+        }
+        for entry in self.all("version/").await? {
+            if named.contains(&entry.key) {
+                digests.insert(VersionRecord::decode(&entry.key, &entry.value)?.digest(&entry.key)?);
+            } else {
+                self.store.delete(&entry.key, None).await?;
+            }
+        }
+        Ok(digests)
+    }
+
+    async fn all(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        loop {
+            let after = entries.last().map(|entry| entry.key.clone());
+            let page = self.store.list(prefix, after.as_deref(), PAGE_LENGTH).await?;
+            let is_last = page.len() < PAGE_LENGTH;
+            entries.extend(page);
+            if is_last {
+                return Ok(entries);
+            }
+        }
+    }
+
+    async fn record(&self, key: &FunctionKey) -> Result<Option<(FunctionRecord, Entry)>, StoreError> {
+        let Some(entry) = self.store.get(&function_key(key)).await? else { return Ok(None) };
+        Ok(Some((FunctionRecord::decode(&entry.key, &entry.value)?, entry)))
+    }
+
+    async fn record_at(&self, key: &FunctionKey, expected: Revision) -> Result<(FunctionRecord, Entry), StoreError> {
+        let found = self.record(key).await?;
+        found.filter(|(_, entry)| entry.revision == expected).ok_or(StoreError::Conflict)
+    }
+
+    async fn version_at(&self, key: &FunctionKey, version_key: &str) -> Result<Option<FunctionVersion>, StoreError> {
+        let Some(Entry { value, .. }) = self.store.get(version_key).await? else { return Ok(None) };
+        let record = VersionRecord::decode(version_key, &value)?;
+        Ok(Some(record.into_version(key, version_key, &self.vault)?))
+    }
+}
+
+/// A stored aggregate or version cannot be understood.
+#[derive(Debug, Error)]
+#[error("record `{key}` in the store is damaged")]
+pub struct DamagedRecordError {
+    key: String,
+    #[source]
+    source: RecordError,
+}
+
+fn function_key(key: &FunctionKey) -> String {
+    format!("function/{}/{}/{}", key.account, key.region, key.name)
+}
+
+/// Numbers are padded, so that the order of the keys is theirs.
+fn version_key(key: &FunctionKey, generation: &str, number: u64, token: &str) -> String {
+    format!("version/{}/{}/{}/{generation}/{number:020}/{token}", key.account, key.region, key.name)
+}
+
+fn parse_function_key(key: &str) -> Result<FunctionKey, DamagedRecordError> {
+    let mut parts = key.splitn(4, '/').skip(1).map(str::to_owned);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(account), Some(region), Some(name)) => Ok(FunctionKey { account, region, name }),
+        (Some(_) | None, _, _) => Err(DamagedRecordError { key: key.to_owned(), source: RecordError::Key }),
+    }
+}
+
+fn encode<T: serde::Serialize>(record: &T) -> Bytes {
+    serde_json::to_vec(record).expect("records have string keys and no values that JSON lacks").into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! How functions are written down: JSON of our own types, so that a change of the model is a decision about the disk.
+//!
+//! A field that is added later needs `#[serde(default)]` and, since an older binary would drop it when it writes the
+//! record back, a step of the schema (see [`crate::schema`]). None of these types has a `Debug` that shows a value.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use wuwei_model::{
+    Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion,
+    LastUpdateStatus, ParseCodeDigestError, Runtime, State, Version,
+};
+
+use super::{DamagedRecordError, Function, encode};
+use crate::vault::{UnsealError, Vault};
+
+/// What is wrong with a record.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// Its key has too few components.
+    #[error("its key has too few components")]
+    Key,
+    /// It is not the JSON that it should be.
+    #[error("its text cannot be read")]
+    Text(#[source] serde_json::Error),
+    /// Its digest of the code is none.
+    #[error("its code digest cannot be read")]
+    Digest(#[source] ParseCodeDigestError),
+    /// What is sealed in it does not open.
+    #[error("its sealed part does not open")]
+    Sealed(#[source] UnsealError),
+}
+
+/// An aggregate as it is stored.
+#[derive(Serialize, Deserialize)]
+pub(super) struct FunctionRecord {
+    pub(super) generation: String,
+    pub(super) last_published: u64,
+    /// Published versions: number, and the last component of the key that holds the version.
+    pub(super) versions: BTreeMap<u64, String>,
+    pub(super) latest: VersionRecord,
+}
+
+/// A version as it is stored.
+#[derive(Serialize, Deserialize)]
+pub(super) struct VersionRecord {
+    /// `None` is `$LATEST`.
+    version: Option<u64>,
+    runtime: String,
+    role: String,
+    handler: String,
+    description: String,
+    timeout_s: u32,
+    memory_mb: u32,
+    ephemeral_mb: u32,
+    /// JSON object of the variables, sealed under the key of the record.
+    sealed_environment: Option<String>,
+    architecture: StoredArchitecture,
+    code_sha256: String,
+    code_size_bytes: u64,
+    last_modified_ms: i64,
+    revision_id: String,
+    state: StoredState,
+    state_reason: Option<String>,
+    last_update_status: StoredUpdateStatus,
+    last_update_reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum StoredArchitecture {
+    #[serde(rename = "x86_64")]
+    X86_64,
+    #[serde(rename = "arm64")]
+    Arm64,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum StoredState {
+    Pending,
+    Active,
+    Failed,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum StoredUpdateStatus {
+    Successful,
+    Failed,
+    InProgress,
+}
+
+impl FunctionRecord {
+    /// A record without published versions, to be kept under `key`.
+    pub(super) fn new(function: &Function, key: &str, vault: &Vault) -> Self {
+        let Function { latest, last_published, generation } = function;
+        Self {
+            generation: generation.clone(),
+            last_published: *last_published,
+            versions: BTreeMap::new(),
+            latest: VersionRecord::new(latest, key, vault),
+        }
+    }
+
+    /// Takes over what only publishing and deleting versions may change.
+    pub(super) fn with_versions_of(self, stored: Self) -> Self {
+        Self { latest: self.latest, ..stored }
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    pub(super) fn decode(key: &str, bytes: &[u8]) -> Result<Self, DamagedRecordError> {
+        serde_json::from_slice(bytes).map_err(|source| damaged(key, RecordError::Text(source)))
+    }
+
+    pub(super) fn into_function(
+        self,
+        function: &FunctionKey,
+        key: &str,
+        vault: &Vault,
+    ) -> Result<Function, DamagedRecordError> {
+        Ok(Function {
+            latest: self.latest.into_version(function, key, vault)?,
+            last_published: self.last_published,
+            generation: self.generation,
+        })
+    }
+}
+
+impl VersionRecord {
+    /// A record to be kept under `key`.
+    pub(super) fn new(function: &FunctionVersion, key: &str, vault: &Vault) -> Self {
+        // Taken apart in full: a field added to the model does not compile here until somebody decides.
+        let FunctionVersion {
+            key: _,
+            version,
+            settings,
+            code,
+            last_modified_ms,
+            revision_id,
+            state,
+            state_reason,
+            last_update_status,
+            last_update_reason,
+        } = function;
+        let FunctionSettings {
+            runtime,
+            role,
+            handler,
+            description,
+            timeout_s,
+            memory_mb,
+            ephemeral_mb,
+            environment,
+            architecture,
+        } = settings;
+        let FunctionCode { digest, size_bytes } = code;
+        Self {
+            version: match version {
+                Version::Latest => None,
+                Version::Published(number) => Some(*number),
+            },
+            runtime: runtime.as_str().to_owned(),
+            role: role.clone(),
+            handler: handler.clone(),
+            description: description.clone(),
+            timeout_s: *timeout_s,
+            memory_mb: *memory_mb,
+            ephemeral_mb: *ephemeral_mb,
+            sealed_environment: environment.as_ref().map(|variables| vault.seal(key, &encode(variables.as_map()))),
+            architecture: match architecture {
+                Architecture::X86_64 => StoredArchitecture::X86_64,
+                Architecture::Arm64 => StoredArchitecture::Arm64,
+            },
+            code_sha256: digest.to_string(),
+            code_size_bytes: *size_bytes,
+            last_modified_ms: *last_modified_ms,
+            revision_id: revision_id.clone(),
+            state: match state {
+                State::Pending => StoredState::Pending,
+                State::Active => StoredState::Active,
+                State::Failed => StoredState::Failed,
+            },
+            state_reason: state_reason.clone(),
+            last_update_status: match last_update_status {
+                LastUpdateStatus::Successful => StoredUpdateStatus::Successful,
+                LastUpdateStatus::Failed => StoredUpdateStatus::Failed,
+                LastUpdateStatus::InProgress => StoredUpdateStatus::InProgress,
+            },
+            last_update_reason: last_update_reason.clone(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    pub(super) fn decode(key: &str, bytes: &[u8]) -> Result<Self, DamagedRecordError> {
+        serde_json::from_slice(bytes).map_err(|source| damaged(key, RecordError::Text(source)))
+    }
+
+    /// Digest of the code, without opening what is sealed.
+    pub(super) fn digest(&self, key: &str) -> Result<CodeDigest, DamagedRecordError> {
+        self.code_sha256.parse().map_err(|source| damaged(key, RecordError::Digest(source)))
+    }
+
+    pub(super) fn into_version(
+        self,
+        function: &FunctionKey,
+        key: &str,
+        vault: &Vault,
+    ) -> Result<FunctionVersion, DamagedRecordError> {
+        let digest = self.digest(key)?;
+        let environment = self.sealed_environment.as_deref().map(|sealed| open_environment(sealed, key, vault));
+        Ok(FunctionVersion {
+            key: function.clone(),
+            version: self.version.map_or(Version::Latest, Version::Published),
+            settings: FunctionSettings {
+                runtime: Runtime::new(self.runtime),
+                role: self.role,
+                handler: self.handler,
+                description: self.description,
+                timeout_s: self.timeout_s,
+                memory_mb: self.memory_mb,
+                ephemeral_mb: self.ephemeral_mb,
+                environment: environment.transpose()?,
+                architecture: match self.architecture {
+                    StoredArchitecture::X86_64 => Architecture::X86_64,
+                    StoredArchitecture::Arm64 => Architecture::Arm64,
+                },
+            },
+            code: FunctionCode { digest, size_bytes: self.code_size_bytes },
+            last_modified_ms: self.last_modified_ms,
+            revision_id: self.revision_id,
+            state: match self.state {
+                StoredState::Pending => State::Pending,
+                StoredState::Active => State::Active,
+                StoredState::Failed => State::Failed,
+            },
+            state_reason: self.state_reason,
+            last_update_status: match self.last_update_status {
+                StoredUpdateStatus::Successful => LastUpdateStatus::Successful,
+                StoredUpdateStatus::Failed => LastUpdateStatus::Failed,
+                StoredUpdateStatus::InProgress => LastUpdateStatus::InProgress,
+            },
+            last_update_reason: self.last_update_reason,
+        })
+    }
+}
+
+fn open_environment(sealed: &str, key: &str, vault: &Vault) -> Result<EnvironmentVariables, DamagedRecordError> {
+    let plain = vault.unseal(key, sealed).map_err(|source| damaged(key, RecordError::Sealed(source)))?;
+    let variables = serde_json::from_slice(&plain).map_err(|source| damaged(key, RecordError::Text(source)))?;
+    Ok(EnvironmentVariables::new(variables))
+}
+
+fn damaged(key: &str, source: RecordError) -> DamagedRecordError {
+    DamagedRecordError { key: key.to_owned(), source }
+}

@@ -1,0 +1,242 @@
+use std::sync::Arc;
+
+use wuwei_model::{
+    Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion,
+    LastUpdateStatus, Runtime, State, Version,
+};
+
+use super::{Function, Functions};
+use crate::StoreError;
+use crate::keyvalue::KeyValue;
+use crate::schema::MIGRATIONS;
+use crate::sqlite::SqliteKeyValue;
+use crate::vault::Vault;
+
+const SECRET: &str = "hunter2-hunter2-hunter2";
+
+struct Catalog {
+    directory: tempfile::TempDir,
+    functions: Arc<Functions>,
+    store: Arc<dyn KeyValue>,
+}
+
+fn catalog() -> Catalog {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn KeyValue> = Arc::new(SqliteKeyValue::open(&directory.path().join("db"), MIGRATIONS).unwrap());
+    let vault = Arc::new(Vault::open(directory.path(), true).unwrap());
+    let functions = Arc::new(Functions::new(Arc::clone(&store), vault));
+    Catalog { directory, functions, store }
+}
+
+fn key(name: &str) -> FunctionKey {
+    FunctionKey { account: "000000000000".to_owned(), region: "us-east-1".to_owned(), name: name.to_owned() }
+}
+
+fn function(name: &str) -> Function {
+    let variables = [("TOKEN".to_owned(), SECRET.to_owned())];
+    let latest = FunctionVersion {
+        key: key(name),
+        version: Version::Latest,
+        settings: FunctionSettings {
+            runtime: Runtime::new("python3.11"),
+            role: "arn:aws:iam::000000000000:role/r".to_owned(),
+            handler: "app.handler".to_owned(),
+            description: "says \"hello\"".to_owned(),
+            timeout_s: 3,
+            memory_mb: 128,
+            ephemeral_mb: 512,
+            environment: Some(EnvironmentVariables::new(variables.into())),
+            architecture: Architecture::Arm64,
+        },
+        code: FunctionCode { digest: CodeDigest::of(name.as_bytes()), size_bytes: 42 },
+        last_modified_ms: 1_795_000_000_123,
+        revision_id: "r0".to_owned(),
+        state: State::Pending,
+        state_reason: Some("The function is being created.".to_owned()),
+        last_update_status: LastUpdateStatus::InProgress,
+        last_update_reason: Some("because".to_owned()),
+    };
+    Function { latest, last_published: 0, generation: format!("generation-of-{name}") }
+}
+
+fn published(function: &Function, number: u64) -> (Function, FunctionVersion) {
+    let aggregate = Function { last_published: number, ..function.clone() };
+    let version = FunctionVersion { version: Version::Published(number), ..function.latest.clone() };
+    (aggregate, version)
+}
+
+async fn numbers(functions: &Functions, name: &str, after: u64, limit: usize) -> Vec<Version> {
+    let versions = functions.versions(&key(name), after, limit).await.unwrap();
+    versions.into_iter().map(|version| version.version).collect()
+}
+
+#[tokio::test]
+async fn a_function_is_read_back_as_it_was_written() {
+    let Catalog { functions, .. } = &catalog();
+    let written = function("f");
+    let revision = functions.create(&written).await.unwrap();
+    assert_eq!(functions.get(&key("f")).await.unwrap(), Some((written, revision)));
+    assert_eq!(functions.get(&key("g")).await.unwrap(), None);
+
+    let mut bare = function("bare");
+    bare.latest.settings.environment = None;
+    bare.latest.settings.architecture = Architecture::X86_64;
+    (bare.latest.state, bare.latest.state_reason) = (State::Failed, None);
+    (bare.latest.last_update_status, bare.latest.last_update_reason) = (LastUpdateStatus::Failed, None);
+    functions.create(&bare).await.unwrap();
+    assert_eq!(functions.get(&key("bare")).await.unwrap().unwrap().0, bare);
+}
+
+#[tokio::test]
+async fn a_taken_name_and_a_stale_revision_are_refused() {
+    let Catalog { functions, .. } = &catalog();
+    let mut written = function("f");
+    let first = functions.create(&written).await.unwrap();
+    assert!(matches!(functions.create(&written).await, Err(StoreError::Exists)));
+    written.latest.settings.memory_mb = 256;
+    let second = functions.update(&written, first).await.unwrap();
+    assert!(matches!(functions.update(&written, first).await, Err(StoreError::Conflict)));
+    assert_eq!(functions.get(&key("f")).await.unwrap(), Some((written.clone(), second)));
+    functions.delete(&key("f")).await.unwrap();
+    functions.create(&written).await.unwrap();
+    assert!(matches!(functions.update(&written, second).await, Err(StoreError::Conflict)));
+}
+
+#[tokio::test]
+async fn functions_are_listed_by_name_in_pages_of_their_account_and_region() {
+    let Catalog { functions, .. } = &catalog();
+    for name in ["b", "a", "c"] {
+        functions.create(&function(name)).await.unwrap();
+    }
+    let mut other = function("a");
+    other.latest.key.region = "us-east-10".to_owned();
+    functions.create(&other).await.unwrap();
+    let list = async |after, limit| {
+        let found = functions.list("000000000000", "us-east-1", after, limit).await.unwrap();
+        found.into_iter().map(|function| function.latest.key.name).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, 2).await, ["a", "b"]);
+    assert_eq!(list(Some("b"), 2).await, ["c"]);
+    assert_eq!(list(Some("c"), 2).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn versions_are_immutable_listed_in_order_and_never_numbered_twice() {
+    let Catalog { functions, .. } = &catalog();
+    let mut latest = function("f");
+    let mut revision = functions.create(&latest).await.unwrap();
+    for number in 1..=11 {
+        latest.latest.settings.description = format!("number {number}");
+        let (aggregate, version) = published(&latest, number);
+        revision = functions.publish(&aggregate, revision, &version).await.unwrap();
+        assert_eq!(functions.version(&key("f"), number).await.unwrap(), Some(version));
+    }
+    assert_eq!(numbers(functions, "f", 0, 2).await, [Version::Published(1), Version::Published(2)]);
+    assert_eq!(numbers(functions, "f", 9, 9).await, [Version::Published(10), Version::Published(11)]);
+
+    assert!(functions.delete_version(&key("f"), 11).await.unwrap());
+    assert!(!functions.delete_version(&key("f"), 11).await.unwrap());
+    assert_eq!(functions.version(&key("f"), 11).await.unwrap(), None);
+    let (stored, revision) = functions.get(&key("f")).await.unwrap().unwrap();
+    assert_eq!(stored.last_published, 11);
+    let (aggregate, again) = published(&stored, 11);
+    let refused = functions.publish(&aggregate, revision, &again).await;
+    assert!(matches!(refused, Err(StoreError::VersionNumber { last: 11, .. })));
+
+    // An update does not lose versions, nor can it turn the counter back.
+    let reset = Function { last_published: 0, ..stored };
+    functions.update(&reset, revision).await.unwrap();
+    assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0.last_published, 11);
+    assert_eq!(numbers(functions, "f", 0, 99).await.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_publishers_one_wins_and_its_version_is_the_one_that_is_kept() {
+    let Catalog { functions, store, .. } = &catalog();
+    let base = function("f");
+    let mut revision = functions.create(&base).await.unwrap();
+    for number in 1..=5 {
+        let publishers: Vec<_> = (0..6)
+            .map(|publisher| {
+                let functions = Arc::clone(functions);
+                let (aggregate, mut version) = published(&base, number);
+                version.settings.description = format!("by {publisher}");
+                tokio::spawn(async move { (functions.publish(&aggregate, revision, &version).await, version) })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for publisher in publishers {
+            match publisher.await.unwrap() {
+                (Ok(revision), version) => winners.push((revision, version)),
+                (Err(error), _) => assert!(matches!(error, StoreError::Conflict), "{error}"),
+            }
+        }
+        assert_eq!(winners.len(), 1);
+        let (winning_revision, version) = winners.remove(0);
+        assert_eq!(functions.version(&key("f"), number).await.unwrap(), Some(version));
+        revision = winning_revision;
+    }
+    // The losers have taken their versions with them.
+    assert_eq!(store.list("version/", None, 99).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn deleting_a_function_removes_its_versions_and_a_new_one_starts_over() {
+    let Catalog { functions, store, .. } = &catalog();
+    let first = function("f");
+    let revision = functions.create(&first).await.unwrap();
+    let (aggregate, version) = published(&first, 1);
+    functions.publish(&aggregate, revision, &version).await.unwrap();
+    assert!(functions.delete(&key("f")).await.unwrap());
+    assert!(!functions.delete(&key("f")).await.unwrap());
+    assert_eq!(store.list("", None, 99).await.unwrap().len(), 0);
+    let second = Function { generation: "another".to_owned(), ..first };
+    functions.create(&second).await.unwrap();
+    assert_eq!(functions.version(&key("f"), 1).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn settling_removes_what_interrupted_writes_left_and_names_the_packages_in_use() {
+    let Catalog { functions, store, .. } = &catalog();
+    let mut latest = function("f");
+    let revision = functions.create(&latest).await.unwrap();
+    let (aggregate, version) = published(&latest, 1);
+    let revision = functions.publish(&aggregate, revision, &version).await.unwrap();
+    let old_code = latest.latest.code.digest;
+    latest.latest.code.digest = CodeDigest::of(b"new code");
+    functions.update(&latest, revision).await.unwrap();
+    // A publisher that died before its aggregate, and a deletion that died after it.
+    let abandoned = store.list("version/", None, 1).await.unwrap().remove(0);
+    for place in ["version/000000000000/us-east-1/f/g/1/x", "version/000000000000/us-east-1/gone/g/1/x"] {
+        store.put(place, abandoned.value.clone(), crate::keyvalue::Expected::Absent).await.unwrap();
+    }
+    let digests = functions.settle().await.unwrap();
+    assert_eq!(digests, [old_code, latest.latest.code.digest].into());
+    let left = store.list("version/", None, 99).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].key, abandoned.key);
+}
+
+#[tokio::test]
+async fn the_environment_is_in_no_file_of_the_database_and_cannot_be_moved_between_functions() {
+    let Catalog { directory, functions, store, .. } = &catalog();
+    let revision = functions.create(&function("f")).await.unwrap();
+    let (aggregate, version) = published(&function("f"), 1);
+    functions.publish(&aggregate, revision, &version).await.unwrap();
+    functions.create(&function("g")).await.unwrap();
+    let mut files = 0;
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        files += 1;
+        assert_eq!(memchr::memmem::find(&bytes, SECRET.as_bytes()), None);
+        assert_eq!(memchr::memmem::find(&bytes, b"TOKEN"), None);
+    }
+    assert!(files >= 3);
+
+    let f = store.get("function/000000000000/us-east-1/f").await.unwrap().unwrap();
+    let g = store.get("function/000000000000/us-east-1/g").await.unwrap().unwrap();
+    store.put(&g.key, f.value, crate::keyvalue::Expected::Revision(g.revision)).await.unwrap();
+    let error = functions.get(&key("g")).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Failed(source) if source.to_string().contains("us-east-1/g")), "{error:?}");
+    assert!(!format!("{error:?}").contains(SECRET));
+}

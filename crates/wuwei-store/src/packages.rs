@@ -1,0 +1,267 @@
+//! Code packages: checked, stored by digest, unpacked once.
+//!
+//! A package is there as a whole or not at all: it is unpacked beside its place, made durable, and renamed. What a
+//! crash leaves in `incoming/`, and what no function refers to, goes at the next start.
+
+mod entry_name;
+mod links;
+mod plan;
+mod unpack;
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use wuwei_model::{CodeDigest, FunctionCode};
+
+use crate::StoreError;
+use crate::lock::DirectoryLock;
+use plan::Plan;
+
+/// Packages that are checked or unpacked at a time; others wait. Each may hold its directory of entries in memory.
+const CONCURRENT_PACKAGES: usize = 2;
+
+/// Why a zip is refused: the caller's fault, except [`PackageError::Storage`], where a retry may help.
+#[derive(Debug, Error)]
+pub enum PackageError {
+    /// No directory of entries that can be read.
+    #[error("package is not a zip file")]
+    NotAZip,
+    /// Nothing in it.
+    #[error("package is empty")]
+    Empty,
+    /// More inflated bytes than the limit that it carries.
+    #[error("package unpacks to more than {0} bytes")]
+    UnpackedTooLarge(u64),
+    /// More entries (directories included) than the limit that it carries.
+    #[error("package has more than {0} entries")]
+    TooManyEntries(usize),
+    /// A name, a file type or the target of a symbolic link that could reach out of the package.
+    #[error("package has an unsafe entry: {0}")]
+    UnsafeEntry(String),
+    /// Two entries of one name, or a file where another entry needs a directory.
+    #[error("package has clashing entries: {0}")]
+    ClashingEntries(String),
+    /// Entries that share bytes of the file.
+    #[error("package has overlapping entries")]
+    OverlappingEntries,
+    /// An entry that needs a password.
+    #[error("package has an encrypted entry `{0}`")]
+    EncryptedEntry(String),
+    /// An entry that does not inflate, has the wrong checksum, or is compressed in an unknown way.
+    #[error("package entry `{name}` cannot be read")]
+    DamagedEntry {
+        /// The entry.
+        name: String,
+        /// What the reader says.
+        #[source]
+        source: io::Error,
+    },
+    /// The platform's own failure.
+    #[error("store a package")]
+    Storage(#[source] io::Error),
+}
+
+/// Code packages, stored by digest, unpacked once.
+pub struct Packages {
+    shelves: Arc<Shelves>,
+    permits: Arc<Semaphore>,
+}
+
+/// Where the packages lie.
+struct Shelves {
+    root: PathBuf,
+    // Held by work in progress too, so that no other server tidies up under it.
+    _lock: Arc<DirectoryLock>,
+}
+
+impl Packages {
+    /// Makes the directories, and removes what no one refers to. Nothing else may use `root` meanwhile.
+    pub(crate) async fn open(
+        root: &Path,
+        lock: Arc<DirectoryLock>,
+        referenced: HashSet<CodeDigest>,
+    ) -> io::Result<Self> {
+        let shelves = Arc::new(Shelves { root: root.to_owned(), _lock: lock });
+        let opened = Arc::clone(&shelves);
+        spawn_blocking(move || opened.tidy(&referenced)).await.map_err(io::Error::other)??;
+        Ok(Self { shelves, permits: Arc::new(Semaphore::new(CONCURRENT_PACKAGES)) })
+    }
+
+    /// Checks the zip (bombs, traversal, symlinks out, duplicates), stores it, unpacks it.
+    ///
+    /// Durable when it returns. May be called at the same time for the same zip; cancelling it is safe, the work then
+    /// ends by itself.
+    pub async fn admit(&self, zip: Bytes) -> Result<FunctionCode, PackageError> {
+        self.work(move |shelves| shelves.admit(&zip)).await
+    }
+
+    /// Checks without storing (DryRun).
+    pub async fn check(&self, zip: Bytes) -> Result<FunctionCode, PackageError> {
+        self.work(move |_| Plan::of(&zip).map(|_| code_of(&zip))).await
+    }
+
+    /// The unpacked package; read-only, readable by everyone below the 0700 data directory.
+    #[must_use]
+    pub fn code_dir(&self, digest: &CodeDigest) -> PathBuf {
+        self.shelves.code(digest)
+    }
+
+    /// The zip file as it was sent.
+    pub async fn zip(&self, digest: &CodeDigest) -> Result<Option<Bytes>, StoreError> {
+        match tokio::fs::read(self.shelves.zip(digest)).await {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::Failed(error.into())),
+        }
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shelves) -> Result<T, PackageError> + Send + 'static,
+    ) -> Result<T, PackageError> {
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
+        let shelves = Arc::clone(&self.shelves);
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            work(&shelves)
+        });
+        done.await.map_err(|panic| PackageError::Storage(io::Error::other(panic)))?
+    }
+}
+
+fn code_of(zip: &[u8]) -> FunctionCode {
+    FunctionCode { digest: CodeDigest::of(zip), size_bytes: u64::try_from(zip.len()).expect("lengths fit 64 bits") }
+}
+
+impl Shelves {
+    fn code(&self, digest: &CodeDigest) -> PathBuf {
+        self.root.join("code").join(digest.to_hex())
+    }
+
+    fn zip(&self, digest: &CodeDigest) -> PathBuf {
+        self.root.join("packages").join(format!("{}.zip", digest.to_hex()))
+    }
+
+    fn admit(&self, zip: &[u8]) -> Result<FunctionCode, PackageError> {
+        let code = code_of(zip);
+        if !(self.code(&code.digest).is_dir() && self.zip(&code.digest).is_file()) {
+            let plan = Plan::of(zip)?;
+            self.put(zip, &plan, &code.digest).map_err(PackageError::Storage)?;
+        }
+        Ok(code)
+    }
+
+    /// Unpacks into a directory of its own, then moves it and the zip to their places; the zip, which says that the
+    /// package is whole, goes last.
+    fn put(&self, zip: &[u8], plan: &Plan, digest: &CodeDigest) -> io::Result<()> {
+        let staging = Staging::new(&self.root)?;
+        let unpacked = staging.0.join("code");
+        unpack::unpack(zip, plan, &unpacked)?;
+        let zip_file = staging.0.join("package.zip");
+        let mut file = File::create_new(&zip_file)?;
+        file.write_all(zip)?;
+        file.sync_all()?;
+        match fs::rename(&unpacked, self.code(digest)) {
+            Ok(()) => {}
+            // Another call has brought the same package meanwhile. Which of the two it is depends on the file system.
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
+            Err(error) => return Err(error),
+        }
+        File::open(self.root.join("code"))?.sync_all()?;
+        fs::rename(&zip_file, self.zip(digest))?;
+        File::open(self.root.join("packages"))?.sync_all()
+    }
+
+    fn tidy(&self, referenced: &HashSet<CodeDigest>) -> io::Result<()> {
+        let incoming = self.root.join("incoming");
+        if incoming.exists() {
+            fs::remove_dir_all(&incoming)?;
+        }
+        for (name, mode) in [("incoming", 0o700), ("packages", 0o700), ("code", 0o755)] {
+            let directory = self.root.join(name);
+            if !directory.exists() {
+                DirBuilder::new().mode(mode).create(&directory)?;
+            }
+            // Again, because the umask may have taken bits away.
+            fs::set_permissions(&directory, Permissions::from_mode(mode))?;
+        }
+        let keep: HashSet<String> = referenced.iter().map(|digest| digest.to_hex()).collect();
+        for directory in ["code", "packages"] {
+            for entry in fs::read_dir(self.root.join(directory))? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let Some(digest) = name.to_str().map(|name| name.trim_end_matches(".zip")) else { continue };
+                let is_package = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+                if !is_package || keep.contains(digest) {
+                    continue;
+                }
+                if entry.file_type()?.is_dir() {
+                    // Out of its place first: a half-removed directory must not look like a package.
+                    let doomed = incoming.join(&name);
+                    fs::rename(entry.path(), &doomed)?;
+                    fs::remove_dir_all(&doomed)?;
+                } else {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        self.restore(referenced)
+    }
+
+    /// Unpacks again what is referred to and has lost its directory: a backup need not hold `code/`.
+    fn restore(&self, referenced: &HashSet<CodeDigest>) -> io::Result<()> {
+        #[expect(clippy::iter_over_hash_type, reason = "each package is on its own")]
+        for digest in referenced {
+            if self.code(digest).is_dir() {
+                continue;
+            }
+            let zip = match fs::read(self.zip(digest)) {
+                Ok(zip) if CodeDigest::of(&zip) == *digest => zip,
+                Ok(_) => {
+                    tracing::error!(%digest, "a stored package is damaged: functions with it will not start");
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(%digest, %error, "a package is missing: functions with it will not start");
+                    continue;
+                }
+            };
+            match Plan::of(&zip) {
+                Ok(plan) => self.put(&zip, &plan, digest)?,
+                Err(error) => tracing::error!(%digest, %error, "a stored package is not accepted any more"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A directory below `incoming/`, removed with what is in it when dropped.
+struct Staging(PathBuf);
+
+impl Staging {
+    fn new(root: &Path) -> io::Result<Self> {
+        let path = root.join("incoming").join(uuid::Uuid::new_v4().simple().to_string());
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "leftovers of a package stay until the next start");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! The handle that holds the parts together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::access_keys::AccessKeys;
+use crate::error::{OpenStoreError, StoreError};
+use crate::functions::Functions;
+use crate::keyvalue::{Expected, KeyValue};
+use crate::lock::DirectoryLock;
+use crate::packages::Packages;
+use crate::schema::MIGRATIONS;
+use crate::sqlite::{self, SqliteKeyValue};
+use crate::vault::Vault;
+
+const DATABASE_FILE: &str = "wuwei.db";
+/// Key of a sealed constant: it opens only with the master key that this database was made with.
+const KEY_CHECK: &str = "master-key-check";
+const KEY_CHECK_TEXT: &[u8] = b"wuwei";
+
+/// Handle to everything durable; cheap to clone. The data directory is free again when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    parts: Arc<Parts>,
+}
+
+// Fields are dropped in this order: the lock goes last, when the database is closed.
+struct Parts {
+    functions: Functions,
+    access_keys: AccessKeys,
+    packages: Packages,
+    _lock: Arc<DirectoryLock>,
+}
+
+impl Store {
+    /// Opens (creates, upgrades) the state under `data_dir` (0700) and locks it against a second server.
+    ///
+    /// What an interrupted deployment left behind, and packages that no function refers to, are removed.
+    pub async fn open(data_dir: &Path) -> Result<Self, OpenStoreError> {
+        let directory = data_dir.to_owned();
+        let opened = tokio::task::spawn_blocking(move || open_blocking(&directory)).await;
+        let (lock, vault, database) = opened.expect("opening does not panic, and nobody cancels it")?;
+        let lock = Arc::new(lock);
+        let vault = Arc::new(vault);
+        let database: Arc<dyn KeyValue> = Arc::new(database);
+        check_master_key(&*database, &vault, data_dir).await?;
+
+        let functions = Functions::new(Arc::clone(&database), Arc::clone(&vault));
+        let referenced = functions.settle().await.map_err(OpenStoreError::Contents)?;
+        let access_keys = AccessKeys::load(database, vault).await.map_err(OpenStoreError::Contents)?;
+        let packages =
+            Packages::open(data_dir, Arc::clone(&lock), referenced).await.map_err(OpenStoreError::Packages)?;
+        Ok(Self { parts: Arc::new(Parts { functions, access_keys, packages, _lock: lock }) })
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn functions(&self) -> &Functions {
+        &self.parts.functions
+    }
+
+    /// Code packages.
+    #[must_use]
+    pub fn packages(&self) -> &Packages {
+        &self.parts.packages
+    }
+
+    /// Access keys of the API.
+    #[must_use]
+    pub fn access_keys(&self) -> &AccessKeys {
+        &self.parts.access_keys
+    }
+}
+
+fn open_blocking(directory: &Path) -> Result<(DirectoryLock, Vault, SqliteKeyValue), OpenStoreError> {
+    let lock = DirectoryLock::acquire(directory)?;
+    let path = directory.join(DATABASE_FILE);
+    // A newer database is refused, and a missing key noticed, before anything is written.
+    let is_new = sqlite::schema_version(&path, MIGRATIONS)? == 0;
+    let vault = Vault::open(directory, is_new)?;
+    let database = SqliteKeyValue::open(&path, MIGRATIONS)?;
+    Ok((lock, vault, database))
+}
+
+async fn check_master_key(database: &dyn KeyValue, vault: &Vault, directory: &Path) -> Result<(), OpenStoreError> {
+    let contents = |error| OpenStoreError::Contents(StoreError::from(error));
+    match database.get(KEY_CHECK).await.map_err(contents)? {
+        Some(entry) => {
+            let opened = vault.unseal(KEY_CHECK, &String::from_utf8_lossy(&entry.value));
+            if opened.is_ok_and(|text| text == KEY_CHECK_TEXT) {
+                Ok(())
+            } else {
+                Err(Vault::wrong_key(directory).into())
+            }
+        }
+        // Not there yet: a new database, or one whose first start ended here.
+        None => {
+            let sealed = vault.seal(KEY_CHECK, KEY_CHECK_TEXT);
+            database.put(KEY_CHECK, sealed.into(), Expected::Absent).await.map_err(contents)?;
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

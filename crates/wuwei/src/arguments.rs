@@ -1,0 +1,289 @@
+//! The command line's grammar: names, help texts and value forms of every command.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the function failed (invoke), or something essential is missing (doctor)
+  2  wrong usage, or a wrong configuration or project file
+  3  the server cannot be reached
+  4  the server refused the request
+  5  something failed on this machine
+  6  this host offers no sandbox (up): see `wuwei doctor`";
+
+/// Functions as a service on your own machine, behind the AWS Lambda API.
+#[derive(Debug, Parser)]
+#[command(name = "wuwei", version, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Where the server keeps its state [default: $WUWEI_DATA_DIR, /var/lib/wuwei as root, else
+    /// $XDG_DATA_HOME/wuwei]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When output has colours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Sets the choice for everything that this process prints.
+    pub(crate) fn apply(self) {
+        let choice = match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the server and keep it in the foreground
+    Up(UpOptions),
+    /// Package a directory or file and create or update a function from it
+    Deploy(DeployOptions),
+    /// Call a function and print its answer
+    Invoke(InvokeOptions),
+    /// Show what a function wrote
+    Logs(LogsOptions),
+    /// List the functions
+    Ls,
+    /// Remove a function and all its versions
+    Rm(RmOptions),
+    /// List the runtimes that the server can run
+    Runtimes,
+    /// Print the variables that point any AWS client at the server
+    Env,
+    /// Manage access keys
+    Key(KeyOptions),
+    /// Show what this host offers, and what each missing piece costs
+    Doctor,
+    /// Print a completion script for a shell
+    Completions(CompletionsOptions),
+    /// Builds sandboxes for the server; started by it
+    #[command(name = "__launcher", hide = true)]
+    Launcher(LauncherOptions),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct UpOptions {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How much isolation a function needs to start [default: full]
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) sandbox: Option<SandboxMode>,
+}
+
+/// How functions are isolated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SandboxMode {
+    /// Namespaces, seccomp, cgroups: all of it, or the server does not start
+    #[default]
+    Full,
+    /// What the host gives; only for code that you trust
+    Reduced,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployOptions {
+    /// Directory, .zip, .py or executable file
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) path: PathBuf,
+    /// Name of the function [default: the name of the directory or file]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Runtime, for example python3.11 or provided.al2023 [default: recognised]
+    #[arg(long)]
+    pub(crate) runtime: Option<String>,
+    /// Handler, for example app.handler [default: recognised]
+    #[arg(long)]
+    pub(crate) handler: Option<String>,
+    /// Memory in MB, 128 to 10240
+    #[arg(long, value_name = "MB")]
+    pub(crate) memory: Option<u32>,
+    /// Time limit of a call in seconds, 1 to 900
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u32>,
+    /// Environment variable; the function has exactly those given, when any is given
+    #[arg(long = "env", value_name = "KEY=VALUE")]
+    pub(crate) environment: Vec<Variable>,
+    /// ARN of the role
+    #[arg(long, value_name = "ARN")]
+    pub(crate) role: Option<String>,
+}
+
+/// `KEY=VALUE` on the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Variable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
+            Some(_) | None => Err("expected KEY=VALUE".to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InvokeOptions {
+    /// Name or ARN of the function; `name:qualifier` for a version
+    pub(crate) name: String,
+    /// The event: JSON text, @FILE, or - for standard input [default: {}]
+    #[arg(short, long, value_name = "JSON|@FILE|-")]
+    pub(crate) data: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsOptions {
+    /// Name of the function
+    pub(crate) name: String,
+    /// Keep printing new lines until interrupted
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How far to look back: 30s, 10m, 2h or 7d
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub(crate) since: Option<Duration>,
+    /// At most so many of the newest lines
+    #[arg(long, value_name = "LINES", default_value_t = 1000)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmOptions {
+    /// Name of the function
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyOptions {
+    #[command(subcommand)]
+    pub(crate) action: KeyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Make an access key; its secret is shown only now
+    Create {
+        /// What the key may do
+        #[arg(long, value_enum, default_value_t = KeyRole::Deployer)]
+        role: KeyRole,
+        /// Functions that it may touch, as a pattern with * and ?
+        #[arg(long, value_name = "PATTERN", default_value = "*")]
+        functions: String,
+    },
+    /// List the access keys, without their secrets
+    Ls,
+    /// Delete an access key
+    Rm {
+        /// Id of the key
+        id: String,
+    },
+}
+
+/// What an access key may do; each role includes the ones below it.
+#[derive(Clone, Copy, Debug, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KeyRole {
+    /// Everything, keys included
+    Admin,
+    /// Create, change and remove functions
+    Deployer,
+    /// Call functions
+    Invoker,
+    /// Look
+    Viewer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsOptions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LauncherOptions {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// A number and its unit: `s`, `m`, `h` or `d`.
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number and a unit: 30s, 10m, 2h or 7d".to_owned();
+    let unit = text.chars().next_back().ok_or_else(expected)?;
+    let seconds_per_unit: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(expected()),
+    };
+    let digits = text.strip_suffix(unit).ok_or_else(expected)?;
+    let number: Option<u64> = digits.parse().ok();
+    let seconds = number.and_then(|number| number.checked_mul(seconds_per_unit));
+    seconds.map(Duration::from_secs).ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arguments, Variable, parse_age};
+    use clap::CommandFactory as _;
+    use std::time::Duration;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_age_is_a_number_and_a_unit() {
+        assert_eq!(parse_age("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_age("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_age("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in ["", "10", "m", "-1s", "1.5h", "10é", "5ss", "99999999999999999d"] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_variable_keeps_every_equals_sign_after_the_first() {
+        let variable: Variable = "A=b=c".parse().unwrap();
+        assert_eq!((variable.name.as_str(), variable.value.as_str()), ("A", "b=c"));
+        "=b".parse::<Variable>().unwrap_err();
+        "A".parse::<Variable>().unwrap_err();
+    }
+}

@@ -1,0 +1,83 @@
+use http::StatusCode;
+use serde_json::Value;
+
+use super::Answer;
+use crate::failure::{Exit, Failure};
+
+/// An error that the server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// HTTP status.
+    pub(crate) status: StatusCode,
+    /// AWS's name of the error, for example `ResourceNotFoundException`.
+    pub(crate) kind: String,
+    /// The server's own words.
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(super) fn of(answer: &Answer) -> Self {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let text = |key: &str| body.get(key).and_then(Value::as_str);
+        let kind = answer.header("x-amzn-errortype").or_else(|| text("__type")).unwrap_or("UnknownError");
+        // Some AWS services append `:http://…` to the name.
+        let kind = kind.split(':').next().unwrap_or(kind).to_owned();
+        let message = text("message")
+            .or_else(|| text("Message"))
+            .map_or_else(|| String::from_utf8_lossy(&answer.body).chars().take(500).collect(), str::to_owned);
+        Self { status: answer.status, kind, message }
+    }
+
+    /// Whether the thing that was asked for is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.kind == "ResourceNotFoundException"
+    }
+
+    /// The refusal as the end of a command.
+    pub(crate) fn into_failure(self) -> Failure {
+        let failure = Failure::new(
+            Exit::Refused,
+            format!("the server refused: {} (HTTP {}): {}", self.kind, self.status.as_u16(), self.message),
+        );
+        match self.advice() {
+            Some(advice) => failure.hint(advice),
+            None => failure,
+        }
+    }
+
+    fn advice(&self) -> Option<&'static str> {
+        match self.kind.as_str() {
+            "ResourceNotFoundException" if self.message.contains("Access key") => Some("`wuwei key ls` lists the keys"),
+            "ResourceNotFoundException" => Some("`wuwei ls` lists the functions that are there"),
+            "UnrecognizedClientException" | "InvalidSignatureException" | "MissingAuthenticationTokenException" => {
+                Some("the key is not one of this server's: check --data-dir, or the AWS_* variables (`wuwei env`)")
+            }
+            "AccessDeniedException" => Some("this key may not do that: `wuwei key ls` shows roles and patterns"),
+            "TooManyRequestsException" => Some("try again, or raise `memory_mb` or `account_concurrency`"),
+            "ResourceConflictException" => Some("another change is under way: try again in a moment"),
+            "InvalidRequestContentException" => Some("the event must be JSON: -d '{\"key\": \"value\"}' or -d @FILE"),
+            _ if self.status.is_server_error() => Some("the server's log says more"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Refusal};
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    #[test]
+    fn both_spellings_of_the_message_are_read() {
+        let check = |body: &'static str, expected: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amzn-ErrorType", HeaderValue::from_static("ResourceNotFoundException:http://x/"));
+            let refusal = Refusal::of(&Answer { status: StatusCode::NOT_FOUND, headers, body: body.into() });
+            assert_eq!(refusal.kind, "ResourceNotFoundException");
+            assert_eq!(refusal.message, expected);
+        };
+        check(r#"{"Type":"User","Message":"gone"}"#, "gone");
+        check(r#"{"message":"gone"}"#, "gone");
+        check("plain text", "plain text");
+    }
+}

@@ -1,0 +1,73 @@
+mod remote;
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use wuwei_model::CodeDigest;
+
+use super::Session;
+use super::ls::size;
+use super::runtimes::offered;
+use crate::arguments::DeployOptions;
+use crate::client::Client;
+use crate::failure::{Exit, Failure};
+use crate::output::{Console, FAINT, GOOD, STRONG};
+use crate::package::{Package, Source, Wishes};
+use remote::{Deployed, Desired};
+
+/// Packages a directory or file, and creates or updates the function.
+pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exit, Failure> {
+    let console = session.console;
+    let source = Source::open(&options.path)?;
+    let client = Client::connect(session)?;
+    let runtimes = offered(&client).await?;
+    let project = source.project.clone();
+    let name = match options.name.or(project.name) {
+        Some(name) => name,
+        None => source.default_name()?,
+    };
+    let wishes = Wishes { runtime: options.runtime.or(project.runtime), handler: options.handler.or(project.handler) };
+    let packaging = tokio::task::spawn_blocking(move || {
+        source.package(&wishes, &runtimes, &|text| console.remark(&format!("{FAINT}{text}{FAINT:#}")))
+    });
+    let package = packaging.await.map_err(|error| Failure::local("package the function").because(error)).flatten()?;
+    let given: BTreeMap<String, String> =
+        options.environment.into_iter().map(|variable| (variable.name, variable.value)).collect();
+    let Package { runtime, handler, zip } = package;
+    let desired = Desired {
+        name,
+        runtime,
+        handler,
+        digest: CodeDigest::of(&zip),
+        size_bytes: u64::try_from(zip.len()).unwrap_or(u64::MAX),
+        zip,
+        memory_mb: options.memory.or(project.memory),
+        timeout_s: options.timeout.or(project.timeout),
+        environment: if given.is_empty() { project.environment } else { Some(given) },
+        role: options.role,
+    };
+    let deployed = remote::deploy(&client, &desired).await?;
+    report(session, console, &desired, &deployed)?;
+    Ok(Exit::Done)
+}
+
+fn report(session: &Session, console: Console, desired: &Desired, deployed: &Deployed) -> Result<(), Failure> {
+    let action = deployed.action.as_str();
+    if console.is_json() {
+        return console.json(&json!({
+            "action": action,
+            "name": desired.name,
+            "arn": deployed.arn,
+            "runtime": desired.runtime,
+            "handler": desired.handler,
+            "code_sha256": desired.digest.to_string(),
+            "code_size": desired.size_bytes,
+        }));
+    }
+    console.line(&format!("{GOOD}{action}{GOOD:#} {STRONG}{}{STRONG:#}", desired.name))?;
+    console.line(&format!("  arn      {}", deployed.arn))?;
+    console.line(&format!("  runtime  {} ({})", desired.runtime, desired.handler))?;
+    console.line(&format!("  code     {}, sha256 {}", size(desired.size_bytes), desired.digest))?;
+    let option = session.data_dir_option();
+    console.line(&format!("  call it  wuwei invoke {} -d '{{}}'{option}", desired.name))
+}

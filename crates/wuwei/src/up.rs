@@ -1,0 +1,173 @@
+//! `wuwei up`: the checklist from an empty process to a serving one, and back.
+
+mod credentials;
+mod greeting;
+mod server_file;
+mod signals;
+mod telemetry;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use wuwei_engine::{Engine, EngineOptions};
+use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
+use wuwei_recorder::Recorder;
+use wuwei_store::Store;
+
+use crate::arguments::UpOptions;
+use crate::commands::Session;
+use crate::compose::{self, ComposedSandbox, HostRuntime};
+use crate::config::Settings;
+use crate::failure::{Exit, Failure};
+use server_file::ServerFile;
+use signals::Signals;
+
+pub(crate) use credentials::StoredCredentials;
+pub(crate) use server_file::RunningServer;
+
+/// How long running calls may go on after the first signal.
+const DRAIN_GRACE: Duration = Duration::from_secs(30);
+
+/// Runs the server until a signal ends it.
+pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, Failure> {
+    let settings = Settings::load(&options, session.data_dir.as_deref(), &session.environment)?;
+    telemetry::start(session.environment.log_filter.as_deref())?;
+    let signals = Signals::listen()?;
+    let store = open_store(&settings).await?;
+    let recorder = Recorder::open(&settings.data_dir.join("logs"))
+        .map_err(|error| Failure::local("open the recorder").because(error))?;
+    let ComposedSandbox { factory, runtimes } = compose::compose_sandbox(&settings, &session.environment)?;
+    let engine = Engine::start(engine_options(&settings), factory, store.clone(), recorder.clone());
+    let parts = Parts { store, recorder: recorder.clone(), engine: engine.clone(), runtimes };
+    let served = serve(session, &settings, parts, &signals).await;
+    tokio::select! {
+        () = engine.shutdown(served.as_ref().copied().unwrap_or_default()) => {}
+        () = signals.at_least(2) => engine.shutdown(Duration::ZERO).await,
+    }
+    recorder.flush().await;
+    tracing::info!("stopped");
+    served.map(|_left| Exit::Done)
+}
+
+/// What the gateway is built from.
+struct Parts {
+    store: Store,
+    recorder: Recorder,
+    engine: Engine,
+    runtimes: Vec<HostRuntime>,
+}
+
+/// Binds, publishes where the server is, serves until the first signal, and drains.
+///
+/// Gives what is left of [`DRAIN_GRACE`] for calls whose callers have gone.
+async fn serve(session: &Session, settings: &Settings, parts: Parts, signals: &Signals) -> Result<Duration, Failure> {
+    let listener = bind(settings.listen).await?;
+    let address = listener.local_addr().map_err(|error| Failure::local("ask for the bound address").because(error))?;
+    let endpoint = endpoint_of(address);
+    let credentials = credentials::ensure(&parts.store, settings).await?;
+    let running = RunningServer {
+        endpoint: endpoint.clone(),
+        pid: std::process::id(),
+        region: settings.region.clone(),
+        account: settings.account.clone(),
+    };
+    let gateway = gateway_of(settings, endpoint, parts);
+    gateway.recover().await;
+    // Connections wait in the listener's backlog from here on, so whoever reads the file finds a server.
+    let server_file = ServerFile::publish(&settings.data_dir, &running)?;
+    tracing::info!(endpoint = running.endpoint, "serving");
+    greeting::print(session, settings, &running, &credentials);
+    let drain = async {
+        signals.at_least(1).await;
+        tracing::info!("draining; a second signal stops at once");
+        let started = Instant::now();
+        let expired = async {
+            tokio::select! {
+                () = signals.at_least(2) => {}
+                () = tokio::time::sleep(DRAIN_GRACE) => {}
+            }
+        };
+        (started, expired)
+    };
+    let serving = gateway.serve(listener, signals.at_least(1));
+    tokio::pin!(serving);
+    let (started, expired) = tokio::select! {
+        () = &mut serving => return Err(Failure::local("serve: the listener ended by itself")),
+        begun = drain => begun,
+    };
+    let left = tokio::select! {
+        () = &mut serving => DRAIN_GRACE.saturating_sub(started.elapsed()),
+        () = expired => Duration::ZERO,
+    };
+    drop(server_file);
+    Ok(left)
+}
+
+async fn open_store(settings: &Settings) -> Result<Store, Failure> {
+    Store::open(&settings.data_dir).await.map_err(|error| {
+        Failure::local("start the server").because(error).hint("another directory can be named with --data-dir DIR")
+    })
+}
+
+fn engine_options(settings: &Settings) -> EngineOptions {
+    EngineOptions {
+        keep_alive: settings.keep_alive,
+        account_concurrency: settings.account_concurrency,
+        memory_budget_mb: settings.memory_mb,
+        init_limit: Duration::from_secs(wuwei_model::limits::INIT_S_MAX),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::local(format!("listen on `{address}`"))
+            .because(error)
+            .hint("choose another address with --listen, for example --listen 127.0.0.1:0 for a free port")
+    })
+}
+
+/// The URL under which this machine reaches a listener.
+fn endpoint_of(address: SocketAddr) -> String {
+    let reachable = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    format!("http://{}", SocketAddr::new(reachable, address.port()))
+}
+
+/// The gateway before its parts.
+fn gateway_of(settings: &Settings, endpoint: String, parts: Parts) -> Gateway {
+    let text = |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let describe = |runtime: HostRuntime| RuntimeInfo {
+        identifier: runtime.identifier,
+        path: text(runtime.path),
+        version: runtime.version.unwrap_or_default(),
+    };
+    let options = GatewayOptions {
+        region: settings.region.clone(),
+        account: settings.account.clone(),
+        auth: if settings.signed { AuthMode::Signed } else { AuthMode::Off },
+        public_endpoint: endpoint,
+        runtimes: parts.runtimes.into_iter().map(describe).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Gateway::new(options, parts.store, parts.engine, parts.recorder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint_of;
+
+    #[test]
+    fn the_endpoint_is_an_address_that_this_machine_reaches() {
+        let check = |address: &str, expected: &str| assert_eq!(endpoint_of(address.parse().unwrap()), expected);
+        check("127.0.0.1:9000", "http://127.0.0.1:9000");
+        check("0.0.0.0:80", "http://127.0.0.1:80");
+        check("[::]:80", "http://[::1]:80");
+        check("192.0.2.1:80", "http://192.0.2.1:80");
+    }
+}

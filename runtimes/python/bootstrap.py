@@ -1,0 +1,400 @@
+"""Runs one Python function: imports its handler, then answers events that come over the control socket.
+
+Started as `python3.x -I -S -B -X utf8 bootstrap.py`, with the function's environment and the control socket at
+descriptor 3. Standard library only, Python 3.8 and later. Modules that few functions need (traceback, logging) are
+imported when they are needed, because each costs milliseconds of every cold start.
+
+The frames are described in crates/wuwei-sandbox/src/frames.rs. Error texts and the order of their members follow
+AWS's runtime, because clients and tests compare them.
+"""
+
+import json
+import os
+import sys
+
+CONTROL = 3
+INVOKE = 1
+READY, INIT_ERROR, SUCCESS, ERROR = 16, 17, 18, 19
+HEADER_BYTES = 5
+READ_BYTES = 65536
+LOG_BYTES_MAX = 256 * 1024
+
+request_id = ""
+
+
+class Fault(Exception):
+    """An error that has one of AWS's `Runtime.*` types."""
+
+    def __init__(self, error_type, message, stack_trace=None):
+        super().__init__(message)
+        self.error_type = error_type
+        self.message = message
+        self.stack_trace = stack_trace or []
+
+
+# --- frames ---
+
+def read_frame():
+    """Waits for one frame; gives its kind and a view of its payload. A closed socket ends the process."""
+    data = os.read(CONTROL, READ_BYTES)
+    while 0 < len(data) < HEADER_BYTES:
+        more = os.read(CONTROL, READ_BYTES)
+        data = data + more if more else b""
+    if not data:
+        sys.exit(0)
+    size = HEADER_BYTES + int.from_bytes(data[:4], "little")
+    kind = data[4]
+    if len(data) < size:
+        whole = bytearray(size)
+        view = memoryview(whole)
+        filled = len(data)
+        view[:filled] = data
+        while filled < size:
+            count = os.readv(CONTROL, [view[filled:]])
+            if not count:
+                sys.exit(0)
+            filled += count
+        data = whole
+    return kind, memoryview(data)[HEADER_BYTES:size]
+
+
+def send_frame(kind, log=b"", document=b""):
+    """Sends one answer in as few writes as the socket's buffer allows."""
+    identity = request_id.encode()
+    head = b"".join((
+        (HEADER_BYTES + len(identity) + len(log) + len(document)).to_bytes(4, "little"),
+        bytes((kind, len(identity))),
+        identity,
+        len(log).to_bytes(4, "little"),
+        log,
+    ))
+    chunks = [memoryview(head), memoryview(document)]
+    while chunks:
+        count = os.writev(CONTROL, chunks)
+        while chunks and count >= len(chunks[0]):
+            count -= len(chunks.pop(0))
+        if count:
+            chunks[0] = chunks[0][count:]
+
+
+def flush_output():
+    """Puts all that was printed into the pipe, so that it is there before the answer is."""
+    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+        try:
+            getattr(sys, name).flush()
+        except Exception:  # The function may have closed or replaced its streams: its own choice.
+            pass
+
+
+# --- JSON ---
+decimal_token = os.urandom(16).hex()
+decimals_seen = False
+
+
+def encode_other(value):
+    """What the standard encoder cannot do and AWS's can: exact decimals as numbers, bytes as text."""
+    global decimals_seen
+    if isinstance(value, bytes):
+        return value.decode()
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        if value.is_nan():
+            return float("nan")
+        decimals_seen = True
+        # The encoder has no way to emit a number by its text, so a marked string takes its place.
+        return decimal_token + str(value) + decimal_token
+    raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+
+
+# AWS leaves non-ASCII characters as they are from Python 3.12 on, and escapes them before.
+encoder = json.JSONEncoder(default=encode_other, ensure_ascii=sys.version_info < (3, 12))
+
+
+def to_json(value):
+    """JSON text in UTF-8; lone surrogates stay escapes."""
+    global decimals_seen
+    text = encoder.encode(value)
+    if decimals_seen:
+        decimals_seen = False
+        text = text.replace('"' + decimal_token, "").replace(decimal_token + '"', "")
+    return text.encode("utf-8", "backslashreplace")
+
+
+# --- errors ---
+
+def stack_of(error):
+    """The frames of the function's own code, formatted as AWS formats them."""
+    import traceback
+
+    summaries = traceback.extract_tb(error.__traceback__)
+    frames = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in summaries]
+    while frames and frames[0][0] == __file__:
+        frames.pop(0)
+    return traceback.format_list(frames)
+
+
+def error_document(error):
+    """AWS's error members for an exception."""
+    if isinstance(error, Fault):
+        message, error_type, stack_trace = error.message, error.error_type, error.stack_trace
+    else:
+        error_type = type(error).__name__
+        try:
+            message = str(error)
+        except Exception:
+            message = "<unprintable %s object>" % error_type
+        stack_trace = stack_of(error)
+    return {"errorMessage": message, "errorType": error_type, "requestId": request_id, "stackTrace": stack_trace}
+
+
+def error_log(document):
+    """The log entry of an error: indented with no-break spaces, as AWS's is, so that no viewer trims it."""
+    lines = ["[ERROR] " + document["errorType"]]
+    if document["errorMessage"]:
+        lines[0] += ": " + document["errorMessage"]
+    lines.append("Traceback (most recent call last):")
+    for entry in document["stackTrace"]:
+        for line in entry.splitlines():
+            text = line.lstrip(" ")
+            lines.append("\u00a0" * (len(line) - len(text)) + text)
+    return "\n".join(lines).encode("utf-8", "backslashreplace")[:LOG_BYTES_MAX]
+
+
+def send_error(kind, error):
+    """Reports a failure in place of a result."""
+    document = error_document(error)
+    flush_output()
+    send_frame(kind, error_log(document), to_json(document))
+
+
+# --- context ---
+
+class Record:
+    """Attributes by name, None where nothing is known."""
+
+    __slots__ = ()
+
+    def __init__(self, values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        values = ",".join("%s=%s" % (name, getattr(self, name)) for name in self.__slots__)
+        return "%s([%s])" % (type(self).__name__, values)
+
+
+class CognitoIdentity(Record):
+    """Who called, when the caller is a Cognito identity."""
+
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(Record):
+    """The mobile application that called."""
+
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(Record):
+    """What the caller put into `X-Amz-Client-Context`."""
+
+    __slots__ = ("custom", "env", "client")
+
+
+def client_context_of(text):
+    """Reads the client context, or gives None when the caller sent none."""
+    try:
+        values = json.loads(text) if text else None
+    except Exception as error:
+        raise Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse Client Context JSON: %s" % error)
+    if values is None:
+        return None
+    context = ClientContext(values)
+    context.client = None if context.client is None else Client(context.client)
+    return context
+
+
+class LambdaContext:
+    """What a handler gets as its second argument."""
+
+    def __init__(self, meta):
+        self.aws_request_id = meta["id"]
+        for name in ("log_group_name", "log_stream_name", "function_name", "function_version"):
+            setattr(self, name, os.environ.get("AWS_LAMBDA_" + name.upper()))
+        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.invoked_function_arn = meta["arn"]
+        self.tenant_id = None
+        self.client_context = client_context_of(meta.get("client_context"))
+        self.identity = CognitoIdentity({})
+        self._epoch_deadline_time_in_ms = meta["deadline_ms"]
+
+    def get_remaining_time_in_millis(self):
+        """Milliseconds until the time limit."""
+        import time
+
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def log(self, message):
+        """Writes to the function's log."""
+        sys.stdout.write(str(message))
+
+    def __repr__(self):
+        public = ("%s=%s" % (name, value) for name, value in vars(self).items() if not name.startswith("_"))
+        return "LambdaContext([%s])" % ",".join(public)
+
+
+# --- logging ---
+
+def set_up_logging(logging):
+    """Gives the root logger Lambda's line format, in UTC, with the request id."""
+    import time
+
+    class LambdaLoggerFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = request_id
+            record.tenant_id = None
+            return True
+
+    class LambdaLoggerHandler(logging.Handler):
+        def emit(self, record):
+            sys.stdout.write(self.format(record))
+
+    logging.Formatter.converter = time.gmtime
+    line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
+    handler = LambdaLoggerHandler()
+    handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
+    handler.addFilter(LambdaLoggerFilter())
+    logging.getLogger().addHandler(handler)
+
+
+class LoggingHook:
+    """Sets logging up when the function first imports it: it costs five milliseconds, and many functions never do."""
+
+    def find_spec(self, name, path=None, target=None):
+        """Finds `logging` with the other finders, and adds the set-up to its loading; leaves all else alone."""
+        if name != "logging":
+            return None
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                execute = getattr(spec.loader, "exec_module", None)
+                if execute is not None:
+
+                    def exec_module(module):
+                        execute(module)
+                        # A function's own module of this name need not be like the standard one.
+                        if hasattr(module, "getLogger") and hasattr(module, "Formatter"):
+                            set_up_logging(module)
+
+                    spec.loader.exec_module = exec_module
+                return spec
+        return None
+
+
+# --- running ---
+
+def prepare():
+    """Makes the interpreter what a function expects: search path, `exit`, unbuffered lines."""
+    os.set_inheritable(CONTROL, False)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(line_buffering=True)
+
+    libraries = "/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2]
+    own_directory = os.path.dirname(os.path.abspath(__file__))
+    extra = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != own_directory]
+    sys.path[:0] = [os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), libraries, "/opt/python"] + extra
+
+    import _sitebuiltins
+    import builtins
+
+    end_of_input = "Ctrl-D (i.e. EOF)"
+    builtins.exit = _sitebuiltins.Quitter("exit", end_of_input)
+    builtins.quit = _sitebuiltins.Quitter("quit", end_of_input)
+    builtins.help = _sitebuiltins._Helper()
+    sys.meta_path.insert(0, LoggingHook())
+
+
+def find_handler(handler):
+    """Imports the module of a handler setting, and gives the function that it names."""
+    try:
+        module_name, function_name = handler.rsplit(".", 1)
+    except ValueError as error:
+        raise Fault("Runtime.MalformedHandlerName", "Bad handler '%s': %s" % (handler, error))
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % module_name)
+    import_name = module_name.replace("/", ".")
+    try:
+        # Unlike importlib.import_module, this leaves the import machinery's own frames out of tracebacks.
+        __import__(import_name)
+        module = sys.modules[import_name]
+    except ImportError as error:
+        raise Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module_name, error))
+    except SyntaxError as error:
+        place = '  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)
+        message = "Syntax error in module '%s': %s" % (module_name, error)
+        raise Fault("Runtime.UserCodeSyntaxError", message, [place])
+    try:
+        return getattr(module, function_name)
+    except AttributeError:
+        raise Fault("Runtime.HandlerNotFound", "Handler '%s' missing on module '%s'" % (function_name, module_name))
+
+
+def run_handler(handler, meta, event_bytes):
+    """Gives the JSON text of the handler's result; bytes pass as they are."""
+    context = LambdaContext(meta)
+    try:
+        event = json.loads(str(event_bytes, "utf-8"))
+    except Exception as error:
+        raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
+    result = handler(event, context)
+    if isinstance(result, bytes):
+        return result
+    try:
+        return to_json(result)
+    except Exception as error:
+        raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
+
+
+def serve(handler):
+    """Answers events until the socket closes."""
+    global request_id
+    while True:
+        kind, payload = read_frame()
+        if kind != INVOKE:
+            sys.exit("unexpected frame of kind %d" % kind)
+        event_start = 4 + int.from_bytes(payload[:4], "little")
+        meta = json.loads(str(payload[4:event_start], "utf-8"))
+        request_id = meta["id"]
+        if meta.get("trace_id"):
+            os.environ["_X_AMZN_TRACE_ID"] = meta["trace_id"]
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        try:
+            document = run_handler(handler, meta, payload[event_start:])
+        except Exception as error:
+            send_error(ERROR, error)
+        else:
+            flush_output()
+            send_frame(SUCCESS, document=document)
+        # What the event and the result hold is let go now, not when the next event comes.
+        payload = document = None
+
+
+def main():
+    """Imports, reports readiness or why not, serves."""
+    prepare()
+    try:
+        handler = find_handler(os.environ.get("_HANDLER", ""))
+    except Exception as error:
+        send_error(INIT_ERROR, error)
+        sys.exit(1)
+    flush_output()
+    send_frame(READY)
+    serve(handler)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs what is missing for `make demo` (argument `demo`, the default) or `make test` (argument `test`).
+# Debian and Ubuntu. What is there already stays as it is; when all is there, this takes well under a second.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/common.sh
+
+purpose=${1:-demo}
+
+packages=()
+need() { packages+=("$1"); }
+
+command -v cc >/dev/null && command -v make >/dev/null || need build-essential
+command -v curl >/dev/null || need curl
+[ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
+python=$(system_python || true)
+if [ -z "$python" ]; then
+    need python3
+    need python3-pip
+    [ "$purpose" != test ] || need python3-venv
+else
+    has_module() { "$python" -I -c "import sys, importlib.util as u; sys.exit(u.find_spec('$1') is None)"; }
+    has_module pip || need python3-pip
+    [ "$purpose" != test ] || has_module ensurepip || need python3-venv
+fi
+if [ "$purpose" = test ]; then
+    command -v node >/dev/null || need nodejs
+    command -v npm >/dev/null || need npm
+fi
+
+if [ ${#packages[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null ||
+        fail "missing: ${packages[*]}" "this script installs them with apt-get (Debian, Ubuntu); install them your system's way"
+    as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || fail "missing: ${packages[*]}" "as root: apt-get install ${packages[*]}"
+        as_root=(sudo)
+    fi
+    step "installing ${packages[*]} with apt-get"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+fi
+
+if ! use_rust; then
+    if command -v rustup >/dev/null; then
+        step "installing the stable Rust toolchain beside the present one (Rust $(rust_wanted) is needed)"
+        rustup toolchain install stable --profile minimal --component clippy,rustfmt
+    else
+        step "installing Rust with rustup from https://sh.rustup.rs (into ~/.cargo and ~/.rustup)"
+        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+            sh -s -- -y --profile minimal --component clippy,rustfmt --default-toolchain stable
+    fi
+    hash -r
+    use_rust || fail "Rust $(rust_wanted) or newer is still missing" "see https://rustup.rs"
+fi
+
+if [ "$purpose" = test ]; then
+    node_wanted=$(sed -n 's/.*"node": ">=\([0-9.]*\)".*/\1/p' tests/javascript/package.json)
+    node_found=$(node --version)
+    at_least "${node_found#v}" "${node_wanted:-20}" ||
+        fail "Node.js $node_found is too old for the AWS SDK: ${node_wanted:-20} or newer is needed" \
+            "https://deb.nodesource.com has packages for Debian and Ubuntu"
+fi

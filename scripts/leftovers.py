@@ -1,0 +1,124 @@
+"""Finds what a stopped server left behind: processes, namespaces, mounts, cgroups.
+
+`leftovers.py before FILE` remembers the mounts and cgroups of this machine. `leftovers.py during FILE PID` adds the
+server's processes and their namespaces, while it runs. `leftovers.py after FILE` prints what is still there, and
+exits with 1 when that is anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def pids() -> list[int]:
+    """All processes that are there now."""
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+
+
+def stat_of(pid: int) -> tuple[int, str, str] | None:
+    """Parent, state and start time of a process; None when it is gone."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    # The name stands in parentheses and may hold spaces.
+    fields = text.rpartition(")")[2].split()
+    return int(fields[1]), fields[0], fields[19]
+
+
+def family_of(root: int) -> list[int]:
+    """A process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for pid in pids():
+        stat = stat_of(pid)
+        if stat:
+            children.setdefault(stat[0], []).append(pid)
+    family, pending = [], [root]
+    while pending:
+        pid = pending.pop()
+        family.append(pid)
+        pending.extend(children.get(pid, []))
+    return family
+
+
+def namespaces_of(pid: int) -> set[str]:
+    """The namespaces of a process, for example `net:[4026531840]`; empty when they cannot be read."""
+    found = set()
+    try:
+        for entry in (PROC / str(pid) / "ns").iterdir():
+            found.add(os.readlink(entry))
+    except OSError:
+        return found
+    return found
+
+
+def mounts() -> list[str]:
+    """Mount points of this machine, as this process sees them."""
+    return sorted(line.split()[4] for line in (PROC / "self/mountinfo").read_text().splitlines())
+
+
+def cgroups() -> list[str]:
+    """Directories of all cgroup hierarchies."""
+    return sorted(directory for directory, _, _ in os.walk("/sys/fs/cgroup"))
+
+
+def before(file: Path) -> int:
+    """Remembers what was there before the server."""
+    file.write_text(json.dumps({"mounts": mounts(), "cgroups": cgroups(), "processes": {}, "namespaces": []}))
+    return 0
+
+
+def during(file: Path, server: int) -> int:
+    """Adds the processes and namespaces that the server has made."""
+    record = json.loads(file.read_text())
+    own = namespaces_of(os.getpid())
+    namespaces = set(record["namespaces"])
+    for pid in family_of(server):
+        stat = stat_of(pid)
+        if stat:
+            record["processes"][str(pid)] = stat[2]
+            namespaces |= namespaces_of(pid) - own
+    record["namespaces"] = sorted(namespaces)
+    file.write_text(json.dumps(record))
+    return 0
+
+
+def after(file: Path) -> int:
+    """Prints what is left; 1 when that is anything."""
+    record = json.loads(file.read_text())
+    left = []
+    for pid, started in record["processes"].items():
+        stat = stat_of(int(pid))
+        if stat and stat[2] == started and stat[1] != "Z":
+            left.append(f"process {pid}")
+    made = set(record["namespaces"])
+    held = {namespace for pid in pids() for namespace in namespaces_of(pid) & made}
+    left += [f"namespace {namespace}" for namespace in sorted(held)]
+    left += [f"mount {path}" for path in mounts() if path not in record["mounts"]]
+    left += [f"cgroup {path}" for path in cgroups() if path not in record["cgroups"] and "wuwei" in path]
+    for item in left:
+        print(f"left behind: {item}", file=sys.stderr)
+    return 1 if left else 0
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one of the three steps."""
+    match arguments:
+        case ["before", file]:
+            return before(Path(file))
+        case ["during", file, server]:
+            return during(Path(file), int(server))
+        case ["after", file]:
+            return after(Path(file))
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

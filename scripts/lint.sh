@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Formatting, lints, licences of dependencies, Python style. Known vulnerabilities need the network: `make audit`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/common.sh
+
+scripts/install-prerequisites.sh test
+use_rust
+scripts/test-environment.sh
+scripts/install-cargo-deny.sh
+
+step "cargo fmt"
+cargo fmt --all --check
+step "cargo clippy"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+step "cargo deny"
+cargo deny --locked check bans licenses sources
+step "ruff"
+.venv/bin/ruff check .
