@@ -7,12 +7,12 @@ pub use findings::{Finding, Status};
 
 pub(crate) use facts::HostFacts;
 
-use crate::discovery::Runtimes;
 use crate::sandbox::{Sandbox, SandboxOptions};
 
 /// Examines the host: reads what the kernel tells, and builds one sandbox to see whether it really can.
-pub async fn examine(options: SandboxOptions, runtimes: &Runtimes) -> Vec<Finding> {
+pub async fn examine(options: SandboxOptions) -> Vec<Finding> {
     let facts = HostFacts::read();
+    let runtimes = findings::of_runtimes(&options.runtimes);
     let mut findings = findings::of_host(&facts);
     let attempt = match Sandbox::start(options).await {
         Ok(sandbox) => {
@@ -22,6 +22,6 @@ pub async fn examine(options: SandboxOptions, runtimes: &Runtimes) -> Vec<Findin
         Err(error) => Some(error.to_string()),
     };
     findings.insert(0, findings::of_attempt(attempt.as_deref()));
-    findings.push(findings::of_runtimes(runtimes));
+    findings.push(runtimes);
     findings
 }

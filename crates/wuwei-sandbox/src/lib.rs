@@ -12,7 +12,6 @@ mod process;
 mod provided;
 mod python;
 mod runtime_api;
-#[cfg_attr(not(test), expect(dead_code, reason = "the launcher, its user, is not here yet"))]
 mod runtimes;
 mod sandbox;
 mod seccomp;

@@ -41,8 +41,6 @@ pub(crate) struct RuntimeLayout {
     pub(crate) arguments: Vec<OsString>,
     /// Host directories shown read-only at the same path, beside the base system (`/usr`, the dynamic loader).
     pub(crate) visible_paths: Vec<PathBuf>,
-    /// Files shown in `/var/runtime`.
-    pub(crate) runtime_files: &'static [RuntimeFile],
     /// Whether a listener for the Runtime API belongs into the sandbox, and `AWS_LAMBDA_RUNTIME_API` into its
     /// environment.
     pub(crate) needs_runtime_api: bool,
@@ -63,12 +61,6 @@ impl Runtimes {
             None => Err(LaunchError::UnknownRuntime { runtime: runtime.to_string(), found: self.found() }),
         }
     }
-}
-
-/// The program and arguments of a layout, as `execve` takes them.
-pub(crate) fn command_line(layout: &RuntimeLayout) -> Vec<OsString> {
-    let program = layout.executable.clone().into_os_string();
-    std::iter::once(program).chain(layout.arguments.iter().cloned()).collect()
 }
 
 /// Every file of `/var/runtime`.
@@ -111,7 +103,6 @@ fn python_layout(interpreter: &PythonInterpreter) -> RuntimeLayout {
         executable: interpreter.executable.clone(),
         arguments: python_arguments(&Path::new(RUNTIME_DIR).join(BOOTSTRAP.name)),
         visible_paths,
-        runtime_files: &[BOOTSTRAP],
         needs_runtime_api: false,
         path_env,
     }
@@ -122,7 +113,6 @@ fn provided_layout() -> RuntimeLayout {
         executable: "/var/task/bootstrap".into(),
         arguments: Vec::new(),
         visible_paths: Vec::new(),
-        runtime_files: &[],
         needs_runtime_api: true,
         path_env: SYSTEM_PATH.into(),
     }

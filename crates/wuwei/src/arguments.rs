@@ -1,6 +1,5 @@
 //! The command line's grammar: names, help texts and value forms of every command.
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -85,7 +84,7 @@ pub(crate) enum Command {
     Completions(CompletionsOptions),
     /// Builds sandboxes for the server; started by it
     #[command(name = "__launcher", hide = true)]
-    Launcher(LauncherOptions),
+    Launcher,
 }
 
 #[derive(Debug, Default, Args)]
@@ -233,12 +232,6 @@ pub(crate) struct CompletionsOptions {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LauncherOptions {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<OsString>,
 }
 
 /// A number and its unit: `s`, `m`, `h` or `d`.

@@ -1,19 +1,23 @@
 //! The seams to the sandbox: the one place that names its constructors.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
-use wuwei_sandbox::InstanceFactory;
+use wuwei_sandbox::doctor::{Finding, Status};
+use wuwei_sandbox::{OfferedRuntime, Runtimes, Sandbox, SandboxOptions, SearchPaths, StartSandboxError};
 
+use crate::arguments::SandboxMode;
 use crate::config::{Environment, Settings};
 use crate::failure::{Exit, Failure};
 
+/// Hidden command under which the binary becomes a launcher.
+pub(crate) const LAUNCHER_COMMAND: &str = "__launcher";
+
 /// A sandbox that is ready to start instances.
 pub(crate) struct ComposedSandbox {
-    /// Starts instances.
-    pub(crate) factory: Arc<dyn InstanceFactory>,
+    /// Starts instances, and is shut down last.
+    pub(crate) sandbox: Arc<Sandbox>,
     /// What it can run.
     pub(crate) runtimes: Vec<HostRuntime>,
 }
@@ -29,7 +33,7 @@ pub(crate) struct HostRuntime {
     pub(crate) version: Option<String>,
 }
 
-/// How well this host offers something that sandboxes need.
+/// How well this host offers something, as `doctor --json` spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FindingStatus {
@@ -41,9 +45,19 @@ pub(crate) enum FindingStatus {
     Missing,
 }
 
+impl From<Status> for FindingStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Good => Self::Good,
+            Status::Degraded => Self::Degraded,
+            Status::Missing => Self::Missing,
+        }
+    }
+}
+
 /// One thing that `doctor` looked at.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Finding {
+pub(crate) struct HostFinding {
     /// For example `user namespaces`.
     pub(crate) name: String,
     /// How well this host offers it.
@@ -56,23 +70,99 @@ pub(crate) struct Finding {
     pub(crate) fix: String,
 }
 
+impl From<Finding> for HostFinding {
+    fn from(finding: Finding) -> Self {
+        Self {
+            name: finding.name.to_owned(),
+            status: finding.status.into(),
+            found: finding.found,
+            costs: finding.costs.unwrap_or_default(),
+            fix: finding.fix.unwrap_or_default(),
+        }
+    }
+}
+
 /// Starts the sandbox's processes and says what it can run.
 ///
 /// The failure is [`Exit::NoSandbox`] when the host lacks what `settings.sandbox` asks for.
-pub(crate) fn compose_sandbox(_settings: &Settings, _environment: &Environment) -> Result<ComposedSandbox, Failure> {
-    Err(not_linked())
+pub(crate) async fn compose_sandbox(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<ComposedSandbox, Failure> {
+    let found = discover(environment).await?;
+    let mode = match settings.sandbox {
+        SandboxMode::Full => wuwei_sandbox::SandboxMode::Full,
+        SandboxMode::Reduced => wuwei_sandbox::SandboxMode::Reduced,
+    };
+    let runtimes = found.list().iter().map(describe).collect();
+    let sandbox = Sandbox::start(options(settings.data_dir.clone(), mode, found)).await.map_err(no_sandbox)?;
+    if settings.sandbox == SandboxMode::Reduced {
+        tracing::warn!("reduced sandbox: functions see this machine's files and network");
+    }
+    Ok(ComposedSandbox { sandbox: Arc::new(sandbox), runtimes })
 }
 
 /// The body of the hidden `__launcher` command: this process becomes the launcher and ends with it.
-pub(crate) fn run_launcher(_arguments: &[OsString]) -> Result<Exit, Failure> {
-    Err(not_linked())
+pub(crate) fn run_launcher() -> Result<Exit, Failure> {
+    crate::up::start_telemetry(None)?;
+    wuwei_sandbox::run_launcher().map_err(|error| Failure::local("run the sandbox launcher").because(error))?;
+    Ok(Exit::Done)
 }
 
 /// What this host offers to sandboxes.
-pub(crate) fn examine_host() -> Result<Vec<Finding>, Failure> {
-    Err(not_linked())
+pub(crate) async fn examine_host(environment: &Environment) -> Result<Vec<HostFinding>, Failure> {
+    let runtimes = discover(environment).await?;
+    let scratch = tempfile::Builder::new()
+        .prefix("wuwei-doctor-")
+        .tempdir()
+        .map_err(|error| Failure::local("make a directory for the examination").because(error))?;
+    let options = options(scratch.path().to_owned(), wuwei_sandbox::SandboxMode::Full, runtimes);
+    let findings = wuwei_sandbox::doctor::examine(options).await;
+    Ok(findings.into_iter().map(HostFinding::from).collect())
 }
 
-fn not_linked() -> Failure {
-    Failure::new(Exit::NoSandbox, "sandbox not linked")
+fn options(data_dir: PathBuf, mode: wuwei_sandbox::SandboxMode, runtimes: Runtimes) -> SandboxOptions {
+    SandboxOptions {
+        data_dir,
+        mode,
+        // This very program, also when its file was replaced by a newer version since it started.
+        launcher_program: PathBuf::from("/proc/self/exe"),
+        launcher_arguments: vec![LAUNCHER_COMMAND.to_owned()],
+        runtimes,
+    }
+}
+
+/// Looks for interpreters; asks each for its version, so it is kept off the event loop.
+async fn discover(environment: &Environment) -> Result<Runtimes, Failure> {
+    let mut directories = vec![PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")];
+    directories.extend(environment.path.iter().filter(|path| path.is_absolute()).cloned());
+    let home = environment.home.as_ref();
+    let paths = SearchPaths {
+        directories,
+        pyenv_root: environment.pyenv_root.clone().or_else(|| home.map(|home| home.join(".pyenv"))),
+        uv_python_dir: home.map(|home| home.join(".local/share/uv/python")),
+    };
+    let found = tokio::task::spawn_blocking(move || Runtimes::discover(&paths)).await;
+    found.map_err(|error| Failure::local("look for language runtimes").because(error))
+}
+
+fn describe(runtime: &OfferedRuntime) -> HostRuntime {
+    let identifier = runtime.identifier().as_str().to_owned();
+    match runtime {
+        OfferedRuntime::Python(interpreter) => HostRuntime {
+            identifier,
+            path: Some(interpreter.executable.clone()),
+            version: Some(interpreter.version.clone()),
+        },
+        OfferedRuntime::Provided(_) => HostRuntime { identifier, path: None, version: None },
+    }
+}
+
+fn no_sandbox(error: StartSandboxError) -> Failure {
+    match error {
+        StartSandboxError::Unavailable(_) => Failure::new(Exit::NoSandbox, "start the sandbox").because(error).hint(
+            "`wuwei doctor` says what is missing; --sandbox=reduced runs functions without isolation from this machine",
+        ),
+        StartSandboxError::Launcher(_) => Failure::local("start the sandbox").because(error),
+    }
 }

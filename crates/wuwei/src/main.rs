@@ -33,8 +33,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
     // The launcher stays single-threaded, so it is entered before any runtime exists.
-    if let Command::Launcher(launcher) = &arguments.command {
-        return compose::run_launcher(&launcher.arguments);
+    if let Command::Launcher = &arguments.command {
+        return compose::run_launcher();
     }
     let environment = Environment::read();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,8 +56,8 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Runtimes => commands::runtimes::run(session).await,
         Command::Env => commands::env::run(session),
         Command::Key(options) => commands::key::run(session, options.action).await,
-        Command::Doctor => commands::doctor::run(session),
+        Command::Doctor => commands::doctor::run(session).await,
         Command::Completions(options) => commands::completions::run(session, options.shell),
-        Command::Launcher(launcher) => compose::run_launcher(&launcher.arguments),
+        Command::Launcher => compose::run_launcher(),
     }
 }

@@ -8,6 +8,7 @@ mod telemetry;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use wuwei_engine::{Engine, EngineOptions};
 use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
 use wuwei_recorder::Recorder;
+use wuwei_sandbox::InstanceFactory;
 use wuwei_store::Store;
 
 use crate::arguments::UpOptions;
@@ -27,6 +29,7 @@ use signals::Signals;
 
 pub(crate) use credentials::StoredCredentials;
 pub(crate) use server_file::RunningServer;
+pub(crate) use telemetry::start as start_telemetry;
 
 /// How long running calls may go on after the first signal.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -39,14 +42,20 @@ pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, F
     let store = open_store(&settings).await?;
     let recorder = Recorder::open(&settings.data_dir.join("logs"))
         .map_err(|error| Failure::local("open the recorder").because(error))?;
-    let ComposedSandbox { factory, runtimes } = compose::compose_sandbox(&settings, &session.environment)?;
-    let engine = Engine::start(engine_options(&settings), factory, store.clone(), recorder.clone());
+    let ComposedSandbox { sandbox, runtimes } = compose::compose_sandbox(&settings, &session.environment).await?;
+    let engine = Engine::start(
+        engine_options(&settings),
+        Arc::clone(&sandbox) as Arc<dyn InstanceFactory>,
+        store.clone(),
+        recorder.clone(),
+    );
     let parts = Parts { store, recorder: recorder.clone(), engine: engine.clone(), runtimes };
     let served = serve(session, &settings, parts, &signals).await;
     tokio::select! {
         () = engine.shutdown(served.as_ref().copied().unwrap_or_default()) => {}
         () = signals.at_least(2) => engine.shutdown(Duration::ZERO).await,
     }
+    sandbox.shut_down().await;
     recorder.flush().await;
     tracing::info!("stopped");
     served.map(|_left| Exit::Done)

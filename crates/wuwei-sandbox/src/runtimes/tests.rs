@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 
 use wuwei_model::Runtime;
 
+use super::python_layout;
 use super::test_process::test_interpreter;
-use super::{command_line, python_layout};
 use crate::discovery::{PythonInterpreter, Runtimes, SearchPaths};
 use crate::instance::LaunchError;
 
@@ -19,12 +19,9 @@ fn a_python_runtime_shows_its_interpreter_and_the_bootstrap() {
         multiarch: None,
     });
     assert_eq!(layout.visible_paths, [PathBuf::from("/home/a/.pyenv/versions/3.12.1")]);
-    assert_eq!(
-        command_line(&layout),
-        ["/home/a/.pyenv/versions/3.12.1/bin/python3.12", "-I", "-S", "-B", "-X", "utf8", "/var/runtime/bootstrap.py"]
-    );
+    assert_eq!(layout.executable, Path::new("/home/a/.pyenv/versions/3.12.1/bin/python3.12"));
+    assert_eq!(layout.arguments, ["-I", "-S", "-B", "-X", "utf8", "/var/runtime/bootstrap.py"]);
     assert_eq!(layout.path_env, "/home/a/.pyenv/versions/3.12.1/bin:/usr/local/bin:/usr/bin:/bin");
-    assert_eq!(layout.runtime_files[0].name, "bootstrap.py");
     assert!(!layout.needs_runtime_api);
 }
 
@@ -47,7 +44,7 @@ fn a_custom_runtime_needs_an_executable_file_named_bootstrap() {
     assert!(matches!(layout(package.path()), Err(LaunchError::NoBootstrap)));
     std::fs::set_permissions(&bootstrap, std::fs::Permissions::from_mode(0o755)).unwrap();
     let layout_of_package = layout(package.path()).unwrap();
-    assert_eq!(command_line(&layout_of_package), ["/var/task/bootstrap"]);
+    assert_eq!(layout_of_package.executable, Path::new("/var/task/bootstrap"));
     assert!(layout_of_package.needs_runtime_api);
     std::fs::remove_file(&bootstrap).unwrap();
     std::os::unix::fs::symlink("/bin/sh", &bootstrap).unwrap();

@@ -14,7 +14,6 @@ fn layout(path: &str) -> RuntimeLayout {
         executable: "/x/python".into(),
         arguments: Vec::new(),
         visible_paths: Vec::new(),
-        runtime_files: &[],
         needs_runtime_api: false,
         path_env: path.into(),
     }

@@ -1,11 +1,11 @@
 use super::Session;
-use crate::compose::{self, Finding, FindingStatus};
+use crate::compose::{self, FindingStatus, HostFinding};
 use crate::failure::{Exit, Failure};
 use crate::output::{BAD, FAINT, GOOD, STRONG, WARNING};
 
 /// Shows what this host offers, and what each missing piece costs.
-pub(crate) fn run(session: &Session) -> Result<Exit, Failure> {
-    let findings = compose::examine_host()?;
+pub(crate) async fn run(session: &Session) -> Result<Exit, Failure> {
+    let findings = compose::examine_host(&session.environment).await?;
     if session.console.is_json() {
         session.console.json(&findings)?;
     } else {
@@ -16,13 +16,13 @@ pub(crate) fn run(session: &Session) -> Result<Exit, Failure> {
     Ok(exit_of(&findings))
 }
 
-fn exit_of(findings: &[Finding]) -> Exit {
-    let is_missing = |finding: &Finding| finding.status == FindingStatus::Missing;
+fn exit_of(findings: &[HostFinding]) -> Exit {
+    let is_missing = |finding: &HostFinding| finding.status == FindingStatus::Missing;
     if findings.iter().any(is_missing) { Exit::Negative } else { Exit::Done }
 }
 
 /// A line for each finding; below what is not good, what its absence costs and what to do.
-fn render(findings: &[Finding]) -> Vec<String> {
+fn render(findings: &[HostFinding]) -> Vec<String> {
     let width = findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or(0);
     let mut lines = Vec::new();
     for finding in findings {
@@ -43,10 +43,10 @@ fn render(findings: &[Finding]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, Finding, FindingStatus, exit_of, render};
+    use super::{Exit, FindingStatus, HostFinding, exit_of, render};
 
-    fn finding(status: FindingStatus, costs: &str) -> Finding {
-        Finding {
+    fn finding(status: FindingStatus, costs: &str) -> HostFinding {
+        HostFinding {
             name: "cgroups".to_owned(),
             status,
             found: "version 1".to_owned(),

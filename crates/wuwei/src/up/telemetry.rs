@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::Failure;
 
 /// Sends the server's own log to standard error; `filter` is the value of `WUWEI_LOG`.
-pub(super) fn start(filter: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn start(filter: Option<&str>) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter.unwrap_or("info")).map_err(|error| {
         Failure::usage("parse `WUWEI_LOG`")
             .because(error)

@@ -1,0 +1,1 @@
+"""What the black-box tests share: a real server, real clients, packages, bounded waits."""

@@ -1,0 +1,127 @@
+"""Functions of the tests: unique names, deployment through boto3, invocation."""
+
+import itertools
+import json
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.client import BaseClient
+from botocore.config import Config
+
+import responses
+from harness.packages import zip_of
+from harness.server import REGION, ROLE, Keys, Server
+from harness.waiting import POLL_SECONDS
+
+_numbers = itertools.count(1)
+ECHO = "def handler(event, context):\n    return event\n"
+
+
+def unique_name(stem: str) -> str:
+    """A function name that no other test uses."""
+    return f"{re.sub('[^a-zA-Z0-9-]', '-', stem)[:40]}-{next(_numbers)}"
+
+
+def boto_client(
+    server: Server, service: str = "lambda", keys: Keys | None = None, *, region: str = REGION, read_timeout: int = 120
+) -> BaseClient:
+    """A boto3 client that tries once, sends what it is told, and whose every answer is checked against the model."""
+    keys = keys or server.keys
+    client = boto3.client(
+        service,
+        endpoint_url=server.endpoint,
+        region_name=region,
+        aws_access_key_id=keys.access_key_id,
+        aws_secret_access_key=keys.secret_access_key,
+        config=Config(
+            retries={"total_max_attempts": 1},
+            parameter_validation=False,
+            read_timeout=read_timeout,
+            max_pool_connections=50,
+        ),
+    )
+    if service == "lambda":
+        responses.attach(client)
+    return client
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer of an invocation."""
+
+    status: int
+    payload: bytes
+    function_error: str | None
+    executed_version: str | None
+    request_id: str
+    log: str
+
+    @property
+    def value(self) -> Any:
+        """The payload as JSON."""
+        return json.loads(self.payload)
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Deploys and invokes through one client."""
+
+    client: BaseClient
+    python: str
+
+    def deploy_python(self, code: str, **settings: Any) -> str:
+        """Creates a function of one file `app.py` with `handler` and waits until it is active; returns its name."""
+        return self.deploy({"app.py": code}, **({"Runtime": self.python, "Handler": "app.handler"} | settings))
+
+    def deploy_custom(self, bootstrap: str | bytes, **settings: Any) -> str:
+        """Creates a function whose `bootstrap` is this file and waits until it is active; returns its name."""
+        defaults = {"Runtime": "provided.al2023", "Handler": "unused"}
+        return self.deploy({"bootstrap": bootstrap}, **(defaults | settings))
+
+    def deploy(self, files: Mapping[str, str | bytes], **settings: Any) -> str:
+        """Creates a function of these files and waits until it is active; returns its name."""
+        name = settings.pop("FunctionName", None) or unique_name("function")
+        code = {"ZipFile": zip_of(files)}
+        self.client.create_function(**({"FunctionName": name, "Role": ROLE, "Code": code} | settings))
+        self.wait_active(name)
+        return name
+
+    def wait_active(self, name: str) -> None:
+        """Waits with botocore's own waiter."""
+        self._wait("function_active_v2", name)
+
+    def wait_updated(self, name: str) -> None:
+        """Waits with botocore's own waiter."""
+        self._wait("function_updated_v2", name)
+
+    def invoke(self, name: str, event: Any = None, **parameters: Any) -> Result:
+        """Invokes with a JSON event."""
+        payload = parameters.pop("Payload", json.dumps(event).encode())
+        answer = self.client.invoke(FunctionName=name, Payload=payload, **parameters)
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return Result(
+            answer["StatusCode"],
+            answer["Payload"].read(),
+            answer.get("FunctionError"),
+            answer.get("ExecutedVersion"),
+            headers["x-amzn-requestid"],
+            b64decode(answer.get("LogResult", "")).decode(),
+        )
+
+    def call(self, name: str, event: Any = None) -> Any:
+        """Invokes, demands success, and returns the handler's result."""
+        result = self.invoke(name, event, LogType="Tail")
+        assert result.function_error is None, f"{result.value}\n{result.log}"
+        return result.value
+
+    def run_python(self, code: str, event: Any = None, **settings: Any) -> Any:
+        """Deploys a function, calls it once, and returns the handler's result."""
+        return self.call(self.deploy_python(code, **settings), event)
+
+    def _wait(self, waiter: str, name: str) -> None:
+        pace = {"Delay": POLL_SECONDS, "MaxAttempts": 1000}
+        self.client.get_waiter(waiter).wait(FunctionName=name, WaiterConfig=pace)
