@@ -104,8 +104,10 @@ async fn serve(session: &Session, settings: &Settings, parts: Parts, signals: &S
     let serving = gateway.serve(listener, signals.at_least(1));
     tokio::pin!(serving);
     let (started, expired) = tokio::select! {
-        () = &mut serving => return Err(Failure::local("serve: the listener ended by itself")),
+        // Both are ready when the signal finds no connection open: that is a drain, too.
+        biased;
         begun = drain => begun,
+        () = &mut serving => return Err(Failure::local("serve: the listener ended by itself")),
     };
     let left = tokio::select! {
         () = &mut serving => DRAIN_GRACE.saturating_sub(started.elapsed()),
