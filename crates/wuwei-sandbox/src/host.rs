@@ -73,6 +73,7 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         binds: Vec::new(),
         memory_mb: wuwei_model::limits::MEMORY_MB_MIN,
         ephemeral_mb: wuwei_model::limits::EPHEMERAL_MB_MIN,
+        control: false,
         runtime_api: isolation == Isolation::Full,
     };
     let unavailable = |error: io::Error| StartSandboxError::Unavailable(error.to_string());

@@ -127,7 +127,7 @@ pub enum LaunchError {
 }
 
 /// Resources that an instance has used so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// CPU time of all its processes, in microseconds.
     pub cpu_us: u64,

@@ -107,6 +107,7 @@ impl Sandbox {
             binds,
             memory_mb: spec.memory_mb,
             ephemeral_mb: spec.ephemeral_mb,
+            control: !layout.needs_runtime_api,
             runtime_api: false,
         }
     }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use super::controls::RemoteControls;
 use super::{LauncherOptions, StartSandboxError};
 use crate::cgroup::{Meter, MeterFile};
-use crate::instance::ProcessExit;
+use crate::instance::{ProcessExit, Usage};
 use crate::launcher::{Event, LaunchRequest, Received, Request, receive, send};
 use crate::process::ProcessControls;
 
@@ -38,6 +38,8 @@ struct Entry {
     /// Taken by the first answer.
     answer: Option<oneshot::Sender<StartAnswer>>,
     exit: watch::Sender<Option<ProcessExit>>,
+    /// Set before `exit` changes.
+    final_usage: Arc<OnceLock<Usage>>,
 }
 
 /// One launcher process and the socket to it; replaced as a whole when it dies.
@@ -93,8 +95,9 @@ impl LauncherClient {
         request.id = id;
         let (answer, answered) = oneshot::channel();
         let (exit, exit_receiver) = watch::channel(None);
+        let final_usage = Arc::new(OnceLock::new());
         let connection = self.connection()?;
-        self.state().entries.insert(id, Entry { answer: Some(answer), exit });
+        self.state().entries.insert(id, Entry { answer: Some(answer), exit, final_usage: Arc::clone(&final_usage) });
         let mut unwanted = KillUnlessKept { client: Some(Arc::clone(self)), id };
         let request = Request::Launch(Box::new(request));
         let sent = send_async(&connection.socket, &request, &[control.as_fd(), output.as_fd()]).await;
@@ -109,7 +112,7 @@ impl LauncherClient {
             .map_err(|_gone| io::Error::new(io::ErrorKind::NotConnected, "the launcher ended"))?;
         unwanted.client = None;
         let (listener, meter) = answer.map_err(io::Error::other)?;
-        let controls = Arc::new(RemoteControls { id, meter: Meter::new(meter), client: Arc::clone(self) });
+        let controls = Arc::new(RemoteControls { id, meter: Meter::new(meter), final_usage, client: Arc::clone(self) });
         Ok(Started { listener, exit: exit_receiver, controls })
     }
 
@@ -190,8 +193,11 @@ impl LauncherClient {
                     tracing::debug!(id, reason, "a sandbox failed that nobody waits for");
                 }
             }
-            Event::Exited { id, exit } => {
+            Event::Exited { id, exit, usage } => {
                 if let Some(entry) = state.entries.remove(&id) {
+                    if entry.final_usage.set(usage).is_err() {
+                        tracing::warn!(id, "a sandbox ended twice");
+                    }
                     entry.exit.send_replace(Some(exit));
                 }
             }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::client::LauncherClient;
 use crate::cgroup::Meter;
@@ -9,12 +9,14 @@ use crate::process::ProcessControls;
 pub(super) struct RemoteControls {
     pub(super) id: u64,
     pub(super) meter: Meter,
+    /// Known once it has ended.
+    pub(super) final_usage: Arc<OnceLock<Usage>>,
     pub(super) client: Arc<LauncherClient>,
 }
 
 impl ProcessControls for RemoteControls {
     fn usage(&self) -> Usage {
-        self.meter.usage()
+        self.final_usage.get().copied().unwrap_or_else(|| self.meter.usage())
     }
 
     fn reset_peak_memory(&self) {

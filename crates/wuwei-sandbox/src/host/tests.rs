@@ -40,6 +40,7 @@ fn shell(name: &str, script: &str) -> LaunchRequest {
         binds: Vec::new(),
         memory_mb: 128,
         ephemeral_mb: 512,
+        control: true,
         runtime_api: false,
     }
 }

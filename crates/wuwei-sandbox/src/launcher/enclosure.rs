@@ -186,8 +186,12 @@ impl Enclosure<'_> {
             place_descriptor(&null, 0)?;
             place_descriptor(&output, 1)?;
             place_descriptor(&output, 2)?;
-            place_descriptor(&control, 3)?;
-            close_on_exec_from(4)?;
+            let mut first_closed = 3;
+            if self.request.control {
+                place_descriptor(&control, 3)?;
+                first_closed = 4;
+            }
+            close_on_exec_from(first_closed)?;
             rustix::process::setsid()?;
             self.filter.install()
         })();

@@ -196,13 +196,7 @@ impl Launcher {
 
     fn tell_started(&self, id: u64, listener: &[OwnedFd]) -> io::Result<()> {
         let Some(slot) = self.slots.get(&id) else { return Ok(()) };
-        let meter = match slot.cgroup().map(crate::cgroup::SlotCgroup::open_meter).transpose() {
-            Ok(meter) => meter.unwrap_or_default(),
-            Err(error) => {
-                tracing::warn!(%error, "could not open the meter of a sandbox");
-                Vec::new()
-            }
-        };
+        let meter = slot.open_meter();
         let descriptors: Vec<BorrowedFd<'_>> =
             listener.iter().chain(meter.iter().map(|(_, file)| file)).map(|descriptor| descriptor.as_fd()).collect();
         let kinds = meter.iter().map(|(kind, _)| *kind).collect();
@@ -215,6 +209,7 @@ impl Launcher {
             tracing::warn!(%error, "could not reap a sandbox");
             ProcessExit::Lost
         });
+        let usage = slot.usage();
         epoll::delete(&self.epoll, &slot.pidfd)?;
         // Its report socket leaves the queue when the last copy is closed; copies live in younger siblings' first processes.
         match epoll::delete(&self.epoll, &slot.report) {
@@ -222,21 +217,23 @@ impl Launcher {
             Err(error) => return Err(error.into()),
         }
         let event = if slot.started && slot.broken.is_none() {
-            Event::Exited { id, exit }
+            Event::Exited { id, exit, usage }
         } else {
             let reason = slot.broken.take().unwrap_or_else(|| format!("the first process ended early: {exit:?}"));
             // A server that knows it as started gets its end; the reason goes to the log.
             if slot.started {
                 tracing::warn!(reason, "the program of a sandbox did not start");
-                Event::Exited { id, exit }
+                Event::Exited { id, exit, usage }
             } else {
                 Event::Failed { id, reason }
             }
         };
+        // Told first: the server asks its own files until it knows.
+        self.tell(&event, &[])?;
         if !slot.clean_up() {
             self.leaving.push((slot, 0));
         }
-        self.tell(&event, &[])
+        Ok(())
     }
 
     fn retry_leaving(&mut self) {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::MeterFile;
-use crate::instance::ProcessExit;
+use crate::instance::{ProcessExit, Usage};
 
 /// How much of a sandbox there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub(crate) struct LaunchRequest {
     pub(crate) memory_mb: u32,
     /// Size of `/tmp`.
     pub(crate) ephemeral_mb: u32,
+    /// Whether the runtime gets the control socket, at descriptor 3.
+    pub(crate) control: bool,
     /// Whether a listener for the Runtime API is wanted (full isolation only).
     pub(crate) runtime_api: bool,
 }
@@ -107,5 +109,7 @@ pub(crate) enum Event {
         id: u64,
         /// How the runtime process ended.
         exit: ProcessExit,
+        /// What the sandbox used in its whole life; its own files say nothing any more.
+        usage: Usage,
     },
 }

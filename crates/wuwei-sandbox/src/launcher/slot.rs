@@ -13,8 +13,8 @@ use super::channel::{receive, send};
 use super::enclosure::{Enclosure, Proceed, Report, Step, at_step, leave};
 use super::protocol::{Isolation, LaunchRequest, Setup};
 use super::template::{SANDBOX_GID, SANDBOX_UID, Template};
-use crate::cgroup::{Hierarchies, Limits, SlotCgroup};
-use crate::instance::ProcessExit;
+use crate::cgroup::{Hierarchies, Limits, Meter, MeterFile, SlotCgroup};
+use crate::instance::{ProcessExit, Usage};
 use crate::seccomp::Filter;
 use crate::sys::{Cloned, clone_process};
 
@@ -189,9 +189,20 @@ impl Slot {
         }
     }
 
-    /// The control groups, for opening the meter.
-    pub(super) fn cgroup(&self) -> Option<&SlotCgroup> {
-        self.cgroup.as_ref()
+    /// The files that tell what it uses, and that freeze it.
+    pub(super) fn open_meter(&self) -> Vec<(MeterFile, OwnedFd)> {
+        match self.cgroup.as_ref().map(SlotCgroup::open_meter).transpose() {
+            Ok(meter) => meter.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%error, "could not open the meter of a sandbox");
+                Vec::new()
+            }
+        }
+    }
+
+    /// What it has used in its whole life.
+    pub(super) fn usage(&self) -> Usage {
+        Meter::new(self.open_meter()).usage()
     }
 }
 
