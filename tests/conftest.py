@@ -35,6 +35,7 @@ def finish(server: Server) -> None:
         if server.is_running() and server.process is not None:
             server.process.kill()
             server.process.wait()
+        server.end_orphans()
         shutil.rmtree(server.data_dir.parent, ignore_errors=True)
 
 

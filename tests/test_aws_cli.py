@@ -67,7 +67,7 @@ def test_a_function_is_invoked(aws: Aws, deployed: str, tmp_path: Path) -> None:
     output = tmp_path / "answer.json"
     answer = aws.json(
         "lambda", "invoke", "--function-name", deployed, "--payload", '{"through": "the aws command"}',
-        "--cli-binary-format", "raw-in-base64-out", "--log-type", "Tail", str(output),
+        "--log-type", "Tail", str(output),
     )  # fmt: skip
     assert (answer["StatusCode"], answer["ExecutedVersion"]) == (200, "$LATEST") and answer["LogResult"]
     assert json.loads(output.read_text()) == {"through": "the aws command"}
@@ -87,7 +87,7 @@ def test_an_error_is_shown_as_the_command_shows_awss(aws: Aws) -> None:
     finished = aws("lambda", "get-function", "--function-name", "nobody-here")
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:nobody-here"
     begin = "An error occurred (ResourceNotFoundException) when calling the GetFunction operation: "
-    assert finished.status == 254 and f"{begin}Function not found: {arn}" in finished.errors, finished
+    assert finished.status == 255 and f"{begin}Function not found: {arn}" in finished.errors, finished
 
 
 def test_a_function_is_deleted(aws: Aws, python_runtime: str, tmp_path: Path) -> None:
@@ -100,4 +100,4 @@ def test_a_function_is_deleted(aws: Aws, python_runtime: str, tmp_path: Path) ->
     ).ok()  # fmt: skip
     aws("lambda", "wait", "function-exists", "--function-name", name).ok()
     aws("lambda", "delete-function", "--function-name", name).ok()
-    assert aws("lambda", "get-function", "--function-name", name).status == 254
+    assert aws("lambda", "get-function", "--function-name", name).status == 255

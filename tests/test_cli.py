@@ -84,14 +84,14 @@ def test_deploy_names_the_function_after_its_directory(server: Server, functions
 def test_deploying_again_updates_code_and_settings(server: Server, functions: Functions, tmp_path: Path) -> None:
     name = unique_name("again")
     directory = project(tmp_path, {"app.py": "def handler(e, c):\n    return 'first'\n"})
-    settings = ["--memory", "256", "--timeout", "9", "--env", "A=1", "--env", "B=x=y"]
+    settings = ["--memory", "256", "--timeout", "9", "--env", "FIRST=1", "--env", "SECOND=x=y"]
     assert deployed(server, str(directory), "--name", name, *settings)["action"] == "created"
     assert functions.call(name) == "first"
     found = functions.client.get_function_configuration(FunctionName=name)
     assert (found["MemorySize"], found["Timeout"]) == (256, 9)
-    assert found["Environment"]["Variables"] == {"A": "1", "B": "x=y"}
-    project(tmp_path, {"app.py": "import os\ndef handler(e, c):\n    return os.environ['A']\n"})
-    assert deployed(server, str(directory), "--name", name, "--env", "A=2", "--timeout", "8")["action"] == "updated"
+    assert found["Environment"]["Variables"] == {"FIRST": "1", "SECOND": "x=y"}
+    project(tmp_path, {"app.py": "import os\ndef handler(e, c):\n    return os.environ['FIRST']\n"})
+    assert deployed(server, str(directory), "--name", name, "--env", "FIRST=2", "--timeout", "8")["action"] == "updated"
     assert functions.call(name) == "2"
     found = functions.client.get_function_configuration(FunctionName=name)
     assert (found["MemorySize"], found["Timeout"]) == (256, 8)
@@ -179,8 +179,10 @@ def test_a_requirement_that_cannot_be_installed_is_named(server: Server, tmp_pat
 
 def test_a_project_file_gives_the_settings(server: Server, functions: Functions, tmp_path: Path) -> None:
     name = unique_name("project")
-    text = f'name = "{name}"\nhandler = "odd.entry"\nmemory = 192\ntimeout = 7\n[environment]\nA = "from the file"\n'
-    code = "import os\ndef entry(e, c):\n    return os.environ['A']\n"
+    text = (
+        f'name = "{name}"\nhandler = "odd.entry"\nmemory = 192\ntimeout = 7\n[environment]\nFIRST = "from the file"\n'
+    )
+    code = "import os\ndef entry(e, c):\n    return os.environ['FIRST']\n"
     assert deployed(server, str(project(tmp_path, {"odd.py": code, "wuwei.toml": text})))["name"] == name
     assert functions.call(name) == "from the file"
     found = functions.client.get_function_configuration(FunctionName=name)

@@ -162,7 +162,7 @@ def test_a_function_of_another_region_is_not_reachable(client: BaseClient) -> No
 
 
 def test_an_update_of_the_configuration_changes_what_it_names_and_nothing_else(functions: Functions) -> None:
-    name = functions.deploy_python(ECHO, Description="before", Environment={"Variables": {"A": "1"}})
+    name = functions.deploy_python(ECHO, Description="before", Environment={"Variables": {"FIRST": "1"}})
     before = functions.client.get_function_configuration(FunctionName=name)
     answer = functions.client.update_function_configuration(FunctionName=name, Timeout=7, MemorySize=256)
     assert (answer["LastUpdateStatus"], answer["LastUpdateStatusReasonCode"]) == ("InProgress", "Creating")
@@ -175,10 +175,10 @@ def test_an_update_of_the_configuration_changes_what_it_names_and_nothing_else(f
 
 
 def test_an_environment_can_be_replaced_and_emptied(functions: Functions) -> None:
-    code = "import os\ndef handler(event, context):\n    return [os.environ.get('A'), os.environ.get('B')]\n"
-    name = functions.deploy_python(code, Environment={"Variables": {"A": "1"}})
+    code = "import os\ndef handler(event, context):\n    return [os.environ.get('FIRST'), os.environ.get('SECOND')]\n"
+    name = functions.deploy_python(code, Environment={"Variables": {"FIRST": "1"}})
     assert functions.call(name) == ["1", None]
-    functions.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"B": "2"}})
+    functions.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"SECOND": "2"}})
     functions.wait_updated(name)
     assert functions.call(name) == [None, "2"]
     functions.client.update_function_configuration(FunctionName=name, Environment={"Variables": {}})
@@ -358,7 +358,7 @@ def test_changes_while_a_function_is_pending_are_a_conflict(functions: Functions
         functions.wait_updated(name)
 
 
-@pytest.mark.parametrize("operation", ["list_layers", "list_event_source_mappings", "get_account_settings"])
+@pytest.mark.parametrize("operation", ["list_layers", "list_event_source_mappings", "list_capacity_providers"])
 def test_an_operation_that_is_not_there_yet_says_so(client: BaseClient, operation: str) -> None:
     found = refusal(getattr(client, operation))
     assert (found.status, found.error) == (400, "InvalidParameterValueException")

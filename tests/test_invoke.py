@@ -398,6 +398,13 @@ def test_new_code_with_the_same_name_never_runs_in_an_old_instance(functions: Fu
     assert after["calls"] == 1 and after["instance"] != before["instance"]
 
 
+def test_every_python_of_the_host_runs_as_itself(server: Server, functions: Functions) -> None:
+    listed: Any = server.wuwei_json("runtimes")
+    pythons = [entry["identifier"] for entry in listed if entry["identifier"].startswith("python")]
+    code = "import sys, ssl, json\ndef handler(event, context):\n    return 'python%d.%d' % sys.version_info[:2]\n"
+    assert [functions.run_python(code, Runtime=runtime) for runtime in pythons] == pythons
+
+
 def test_an_unsupported_media_type_does_not_hurt(server: Server, echo: str) -> None:
     path = f"/2015-03-31/functions/{echo}/invocations"
     answer = signed(server, "POST", path, b'{"a": 1}', {"Content-Type": "application/x-www-form-urlencoded"})

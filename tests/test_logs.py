@@ -198,15 +198,6 @@ def test_logs_survive_a_restart(fresh_server: Server, functions_of: Callable[[Se
     assert "three 無為 by write" in fresh_server.wuwei("logs", name).ok().output
 
 
-def test_a_deleted_function_takes_its_log_along(server: Server, functions: Functions) -> None:
-    name = functions.deploy_python(TALK)
-    functions.invoke(name)
-    settled_records(server, name, 1)
-    functions.client.delete_function(FunctionName=name)
-    functions.deploy_python(ECHO, FunctionName=name)
-    assert "two on stderr" not in server.wuwei("logs", name).ok().output
-
-
 def test_a_flood_of_output_neither_hangs_nor_kills(functions: Functions) -> None:
     code = "def handler(event, context):\n    for n in range(20000): print('x' * 100)\n    return 'done'\n"
     name = functions.deploy_python(code, Timeout=30, MemorySize=512)

@@ -65,9 +65,13 @@ def test_a_hostile_package_is_refused_and_leaves_nothing(server: Server, functio
     assert refusal(lambda: functions.client.get_function(FunctionName=name)).status == 404
 
 
-@pytest.mark.parametrize("package", [b"", RawZip().bytes()], ids=["no bytes", "no entries"])
-def test_an_empty_package_is_refused(functions: Functions, package: bytes) -> None:
-    assert refusal(lambda: create(functions, package)) == EMPTY
+def test_a_package_without_entries_is_refused(functions: Functions) -> None:
+    assert refusal(create, functions=functions, package=RawZip().bytes()) == EMPTY
+
+
+def test_a_package_without_bytes_is_refused(functions: Functions) -> None:
+    found = refusal(create, functions=functions, package=b"")
+    assert (found.status, found.error) == (400, "InvalidParameterValueException")
 
 
 def test_a_package_that_unpacks_to_the_limit_is_accepted_and_one_byte_more_refused(functions: Functions) -> None:

@@ -22,6 +22,7 @@ from harness.tools import TESTS
 from harness.waiting import until
 
 MB = 1024 * 1024
+FIRST_PROCESS = 1  # of the sandbox, not of the function: it counts to the same cgroup
 EVAL = """
 import ctypes, errno, json, os, resource, socket, sys
 def attempt(action):
@@ -47,7 +48,7 @@ def python(functions: Functions) -> str:
 @pytest.fixture(scope="module")
 def status(functions: Functions, python: str) -> dict[str, dict[str, str]]:
     """`/proc/self/status` as a Python and as a native function see it."""
-    lines = "dict(line.rstrip().split(':\\t', 1) for line in open('/proc/self/status') if ':\\t' in line)"
+    lines = "{name: value for name, _, value in (line.strip().partition(':') for line in open('/proc/self/status'))}"
     native = functions.deploy_custom(compiled("probe.c"), Handler="status")
     return {"python": functions.call(python, f"result = {lines}"), "native": functions.call(native)}
 
@@ -130,8 +131,15 @@ def test_host_files_are_not_there(server: Server, functions: Functions, python: 
 
 @pytest.mark.parametrize("directory", ["/home", "/root", "/mnt", "/media", "/srv", "/boot", "/run", "/opt"])
 def test_directories_of_the_host_are_empty_or_absent(functions: Functions, python: str, directory: str) -> None:
-    answer = functions.call(python, f"result = attempt(lambda: os.listdir({directory!r}))")
-    assert answer in (["allowed", "[]"], ["refused", "ENOENT"], ["refused", "EACCES"])
+    """But for the way to the interpreter, where it is below one of them."""
+    statements = f"""
+try:
+    entries = [os.path.join({directory!r}, entry) for entry in os.listdir({directory!r})]
+except OSError:
+    entries = []
+result = [entry for entry in entries if not sys.base_prefix.startswith(entry)]
+"""
+    assert functions.call(python, statements) == []
 
 
 @pytest.mark.parametrize(
@@ -247,8 +255,7 @@ result = {os.path.basename(link): os.readlink(link) for link in links if os.path
     assert found["1"] == found["2"] and found["1"].startswith("pipe:")
     assert found.keys() <= {"0", "1", "2", "3"}
     native = probe(functions, "descriptors")
-    assert {number for number, target in native.items() if not target.startswith("socket:")} == {"0", "1", "2"}
-    assert len(native) <= 3, native
+    assert native.keys() == {"0", "1", "2"}, native
 
 
 def test_loopback_is_the_only_interface(functions: Functions, python: str) -> None:
@@ -379,7 +386,7 @@ def test_the_hosts_cgroups_hold_the_limits(server: Server, functions: Functions)
     assert pids
     for pid in pids:
         assert min(inside.limits_of(pid, "memory.limit_in_bytes", "memory.max")) == 192 * MB
-        assert min(inside.limits_of(pid, "pids.max")) <= 1024
+        assert min(inside.limits_of(pid, "pids.max")) <= 1024 + FIRST_PROCESS
 
 
 def test_cpu_is_a_share_that_grows_with_memory(server: Server, functions: Functions) -> None:

@@ -170,7 +170,18 @@ class Server:
 
     def check_nothing_left(self, tree: "Tree", *, cgroups: bool = True) -> None:
         """Waits, bounded, until the host is as it was before the server started."""
-        until(lambda: not self._left(tree, cgroups=cgroups), f"nothing is left of the server: {self._left(tree)}", 10)
+        try:
+            until(lambda: not self._left(tree, cgroups=cgroups), "nothing is left of the server", 10)
+        except AssertionError:
+            left = "\n".join(self._left(tree, cgroups=cgroups))
+            raise AssertionError(f"the server left this behind:\n{left}\n{self.stderr}") from None
+
+    def end_orphans(self) -> None:
+        """Kills what a server has left behind and a test has reported, so that later tests start clean."""
+        for pid in self._orphans() if self._before else set():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def _left(self, tree: "Tree", *, cgroups: bool = True) -> list[str]:
         assert self._before is not None, "the server was never started"

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { InvokeCommand } from "@aws-sdk/client-lambda";
 import { create, lambda, name } from "./client.mjs";
 
-const made = await create({ Environment: { Variables: { A: "1" } } });
+const made = await create({ Environment: { Variables: { FIRST: "1" } } });
 assert.equal(made.State, "Pending");
-assert.deepEqual(made.Environment.Variables, { A: "1" });
+assert.deepEqual(made.Environment.Variables, { FIRST: "1" });
 const answer = await lambda.send(
   new InvokeCommand({ FunctionName: name, Payload: JSON.stringify({ text: "無為" }), LogType: "Tail" }),
 );

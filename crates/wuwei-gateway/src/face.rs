@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts as Head;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use thiserror::Error;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::auth::{AuthError, AuthMode, Principal, Verifier, unchecked};
@@ -16,6 +17,11 @@ use crate::gateway::{Parts, UNVERIFIED_KIB};
 use crate::lambda::ApiError;
 use crate::wire::{Answer, AnswerBody, BodyError, RequestBody};
 use crate::{admin, lambda, metrics, sts};
+
+/// Bodies up to this size are read without asking for a share of the memory for unverified ones.
+const UNBUDGETED_BYTES: usize = 64 * 1024;
+/// Longest wait for such a share.
+const BUDGET_WAIT: Duration = Duration::from_secs(20);
 
 /// A request whose body is still on its way.
 pub(crate) struct Exchange {
@@ -85,8 +91,13 @@ impl Exchange {
         let (principal, check) = verifier.begin(&self.head, |id| parts.store.access_keys().get(id))?;
         // An absent length may become anything up to the limit; what is too long is refused by `read`.
         let length = self.body.declared_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
-        let wanted = u32::try_from(length.min(limit).div_ceil(1024)).unwrap_or(UNVERIFIED_KIB).min(UNVERIFIED_KIB);
-        let budget = parts.unverified_kib.acquire_many(wanted).await;
+        let budget = if check.is_believed() || length <= UNBUDGETED_BYTES {
+            None
+        } else {
+            let kib = u32::try_from(length.min(limit).div_ceil(1024)).unwrap_or(UNVERIFIED_KIB).min(UNVERIFIED_KIB);
+            let permit = timeout(BUDGET_WAIT, parts.unverified_kib.acquire_many(kib)).await;
+            Some(permit.map_err(|_elapsed| BodyError::Busy)?)
+        };
         let received = self.body.read(limit, check.needs_hash()).await?;
         check.finish(received.hash.as_deref().unwrap_or_default())?;
         drop(budget);

@@ -77,7 +77,7 @@ fn refusal(error: AdmitError) -> StsError {
             code: "RequestEntityTooLarge",
             message: format!("Request must be smaller than {limit} bytes"),
         },
-        AdmitError::Body(BodyError::Slow | BodyError::Broken(_)) => StsError {
+        AdmitError::Body(BodyError::Slow | BodyError::Busy | BodyError::Broken(_)) => StsError {
             status: StatusCode::REQUEST_TIMEOUT,
             code: "RequestTimeout",
             message: "The request's body did not arrive in time".to_owned(),

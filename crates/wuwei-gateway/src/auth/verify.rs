@@ -51,6 +51,14 @@ impl BodyCheck {
         }
     }
 
+    /// Whether the caller is believed already, whatever the body turns out to be.
+    pub(crate) fn is_believed(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Hash(_) => true,
+            Self::Signature(_) => false,
+        }
+    }
+
     /// Finishes the check with the body's SHA-256 in hexadecimal.
     pub(crate) fn finish(&self, body_hash: &str) -> Result<(), AuthError> {
         match self {

@@ -90,15 +90,17 @@ fn add_state(members: &mut Map<String, Value>, version: &FunctionVersion) {
 }
 
 fn add_update(members: &mut Map<String, Value>, version: &FunctionVersion) {
+    // `Creating` is what AWS answers while a change is in progress, although its own model does not list it.
     let (status, code) = match version.last_update_status {
         LastUpdateStatus::Successful => ("Successful", None),
         LastUpdateStatus::InProgress => ("InProgress", Some(CREATING_CODE)),
         LastUpdateStatus::Failed => ("Failed", Some("InternalError")),
     };
     members.insert("LastUpdateStatus".to_owned(), json!(status));
-    if let Some(code) = code {
-        let reason = version.last_update_reason.as_deref().unwrap_or(CREATING_REASON);
+    if let Some(reason) = &version.last_update_reason {
         members.insert("LastUpdateStatusReason".to_owned(), json!(reason));
+    }
+    if let Some(code) = code {
         members.insert("LastUpdateStatusReasonCode".to_owned(), json!(code));
     }
 }
@@ -118,7 +120,7 @@ fn timestamp(at_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{View, configuration, timestamp};
+    use super::{CREATING_REASON, View, configuration, timestamp};
     use crate::lambda::settings::tests::version;
     use serde_json::json;
     use wuwei_model::{LastUpdateStatus, State, Version};
@@ -146,10 +148,12 @@ mod tests {
     fn a_change_in_progress_says_why() {
         let mut function = version();
         function.last_update_status = LastUpdateStatus::InProgress;
+        function.last_update_reason = Some(CREATING_REASON.to_owned());
         let members = configuration(&function, View::FULL);
         assert_eq!(members["State"], "Active");
         assert!(!members.contains_key("StateReason"));
         assert_eq!(members["LastUpdateStatus"], "InProgress");
+        assert_eq!(members["LastUpdateStatusReason"], CREATING_REASON);
         assert_eq!(members["LastUpdateStatusReasonCode"], "Creating");
     }
 

@@ -173,6 +173,7 @@ impl ApiError {
     pub(crate) fn body(error: &BodyError, operation: &str) -> Self {
         match error {
             BodyError::TooLarge(limit) => Self::too_large(operation, *limit),
+            BodyError::Busy => Self::too_many_requests("CallerRateLimitExceeded"),
             BodyError::Slow | BodyError::Broken(_) => {
                 Self::new(Kind::RequestTimeout, "The request's body did not arrive in time")
             }

@@ -9,6 +9,9 @@ use wuwei_store::PackageError;
 
 use super::error::ApiError;
 
+/// AWS's words for a package without anything in it.
+const EMPTY: &str = "Uploaded file must be a non-empty zip";
+
 /// Takes the zip file out of `ZipFile`: in `Code` when a function is created, beside it when code is updated.
 pub(super) fn zip_of(code: Option<&Map<String, Value>>, operation: &str) -> Result<Bytes, ApiError> {
     let member = |name: &str| code.and_then(|code| code.get(name)).and_then(Value::as_str);
@@ -19,9 +22,12 @@ pub(super) fn zip_of(code: Option<&Map<String, Value>>, operation: &str) -> Resu
             )));
         }
     }
-    let Some(text) = member("ZipFile").filter(|text| !text.is_empty()) else {
+    let Some(text) = member("ZipFile") else {
         return Err(ApiError::invalid_parameter("Please provide a source for function code."));
     };
+    if text.is_empty() {
+        return Err(ApiError::invalid_parameter(EMPTY));
+    }
     let zip = STANDARD.decode(text).map_err(|_not_base64| ApiError::serialization("ZipFile is not base64"))?;
     if zip.len() as u64 > limits::ZIP_DIRECT_BYTES_MAX {
         // The request may just fit where the package does not: the same answer, with the package's limit.
@@ -39,8 +45,8 @@ pub(super) fn refusal(error: &PackageError) -> ApiError {
             limits::UNPACKED_BYTES_MAX
         )),
         PackageError::Storage(_) => ApiError::platform(error),
+        PackageError::Empty => ApiError::invalid_parameter(EMPTY),
         PackageError::NotAZip
-        | PackageError::Empty
         | PackageError::TooManyEntries(_)
         | PackageError::UnsafeEntry(_)
         | PackageError::ClashingEntries(_)
@@ -71,7 +77,7 @@ mod tests {
             }
         };
         check(json!({ "ZipFile": "YWJj" }), Ok(b"abc"));
-        check(json!({ "ZipFile": "" }), Err("Please provide a source for function code."));
+        check(json!({ "ZipFile": "" }), Err("Uploaded file must be a non-empty zip"));
         check(json!({}), Err("Please provide a source for function code."));
         check(json!({ "S3Bucket": "b", "S3Key": "k" }), Err("S3Bucket is not supported yet"));
         check(json!({ "ImageUri": "i" }), Err("ImageUri is not supported yet"));
@@ -83,6 +89,7 @@ mod tests {
         let check = |error: PackageError, expected| assert_eq!(refusal(&error).message(), expected);
         let unzip = "Could not unzip uploaded file. Please check your file, then try to upload again.";
         check(PackageError::NotAZip, unzip);
+        check(PackageError::Empty, "Uploaded file must be a non-empty zip");
         check(PackageError::UnsafeEntry("../etc/passwd".to_owned()), unzip);
         check(PackageError::UnpackedTooLarge(262_144_001), "Unzipped size must be smaller than 262144000 bytes");
     }

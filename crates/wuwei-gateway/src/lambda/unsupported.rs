@@ -36,20 +36,25 @@ pub(super) fn refuse(members: &Map<String, Value>, function_name: &str) -> Resul
         // A tag says something also when its value is empty.
         let tagged = *path == "Tags" && value.and_then(Value::as_object).is_some_and(|tags| !tags.is_empty());
         if tagged || value.is_some_and(|value| !says_nothing(value) && value.as_str() != Some(default)) {
-            return Err(not_yet(path));
+            return Err(not_yet(path, value, default));
         }
     }
     let group = lookup(members, "LoggingConfig.LogGroup").and_then(Value::as_str);
     if group.is_some_and(|group| group != format!("/aws/lambda/{function_name}")) {
-        return Err(not_yet("LoggingConfig.LogGroup"));
+        return Err(not_yet("LoggingConfig.LogGroup", None, ""));
     }
     Ok(())
 }
 
-fn not_yet(path: &str) -> ApiError {
-    ApiError::invalid_parameter(format!(
-        "{path} is not supported yet by wuwei: leave it out, or give it its default value"
-    ))
+/// Names the member; its value only where the model has an enumeration for it, so that no user's text is repeated.
+fn not_yet(path: &str, value: Option<&Value>, default: &str) -> ApiError {
+    let message = match value.and_then(Value::as_str) {
+        Some(text) if !default.is_empty() => {
+            format!("{path} {text} is not supported yet by wuwei: leave it out, or use {default}")
+        }
+        Some(_) | None => format!("{path} is not supported yet by wuwei: leave it out"),
+    };
+    ApiError::invalid_parameter(message)
 }
 
 fn lookup<'members>(members: &'members Map<String, Value>, path: &str) -> Option<&'members Value> {
@@ -85,7 +90,8 @@ mod tests {
                 Some(path) => {
                     let error = result.unwrap_err();
                     assert_eq!(error.name(), "InvalidParameterValueException");
-                    assert!(error.message().starts_with(&format!("{path} is not supported yet")), "{members}");
+                    assert!(error.message().starts_with(&format!("{path} ")), "{members}");
+                    assert!(error.message().contains("is not supported yet"), "{members}");
                 }
             }
         };

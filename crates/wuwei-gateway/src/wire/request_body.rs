@@ -27,6 +27,9 @@ pub(crate) enum BodyError {
     /// The client was too slow.
     #[error("body did not arrive in time")]
     Slow,
+    /// Too many large bodies of unknown callers are being read.
+    #[error("too many large bodies at a time")]
+    Busy,
     /// The connection broke.
     #[error("body broke off")]
     Broken(#[source] hyper::Error),

@@ -14,6 +14,11 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
             if !functions.delete(key).await? {
                 return Err(ApiError::function_not_found(&key.arn()));
             }
+            // AWS keeps the log group until someone deletes it; there is no API for that here yet, and the next
+            // function of this name may be somebody else's.
+            if let Err(error) = call.parts.recorder.forget(key).await {
+                tracing::error!(%error, function = key.name, "remove the log of a deleted function");
+            }
         }
         Some(Qualifier::Latest) => {
             return Err(ApiError::invalid_parameter(
