@@ -104,10 +104,9 @@ async fn serve(session: &Session, settings: &Settings, parts: Parts, signals: &S
     let serving = gateway.serve(listener, signals.at_least(1));
     tokio::pin!(serving);
     let (started, expired) = tokio::select! {
-        // Both are ready when the signal finds no connection open: that is a drain, too.
-        biased;
         begun = drain => begun,
-        () = &mut serving => return Err(Failure::local("serve: the listener ended by itself")),
+        // It ends after its signal only: with no connection open, it may be seen first.
+        () = &mut serving => return Ok(DRAIN_GRACE),
     };
     let left = tokio::select! {
         () = &mut serving => DRAIN_GRACE.saturating_sub(started.elapsed()),
