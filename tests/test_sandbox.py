@@ -383,7 +383,7 @@ def test_the_hosts_cgroups_hold_the_limits(server: Server, functions: Functions)
     code, package = distinct(ECHO)
     functions.call(functions.deploy_python(code, MemorySize=192))
     pids = inside.processes_of(server, package)
-    assert pids
+    assert pids and server.tree().cgroups
     for pid in pids:
         assert min(inside.limits_of(pid, "memory.limit_in_bytes", "memory.max")) == 192 * MB
         assert min(inside.limits_of(pid, "pids.max")) <= 1024 + FIRST_PROCESS

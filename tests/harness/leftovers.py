@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,14 +69,14 @@ def cgroups_of(pid: int) -> set[Path]:
     return found
 
 
-def cgroup_directories() -> set[Path]:
-    """Every cgroup directory that has the product's name in its path."""
-    return {directory for directory in _directories(CGROUPS) if NAME in str(directory.relative_to(CGROUPS))}
-
-
-def _directories(root: Path) -> Iterator[Path]:
-    for directory, _, _ in os.walk(root):
-        yield Path(directory)
+def cgroup_roots_of(pid: int) -> set[Path]:
+    """The topmost directories with the product's name above the cgroups of a process: its server's own."""
+    found = set()
+    for directory in cgroups_of(pid):
+        for level in (directory, *directory.parents):
+            if level.name.startswith(NAME):
+                found.add(level)
+    return found
 
 
 def named_networks() -> set[str]:

@@ -40,6 +40,7 @@ class Server:
     process: "subprocess.Popen[bytes] | None" = None
     _before: "Host | None" = None
     _children_before: set[int] = field(default_factory=set)
+    _cgroups: set[Path] = field(default_factory=set)
 
     @property
     def stderr_path(self) -> Path:
@@ -165,8 +166,8 @@ class Server:
     def tree(self) -> "Tree":
         """The processes of the server now, and their cgroups."""
         pids = {self.pid} | leftovers.descendants(self.pid)
-        cgroups = {path for pid in pids for path in leftovers.cgroups_of(pid) if leftovers.NAME in str(path)}
-        return Tree(frozenset(pids), frozenset(cgroups))
+        self._cgroups |= {root for pid in pids for root in leftovers.cgroup_roots_of(pid)}
+        return Tree(frozenset(pids), frozenset(self._cgroups))
 
     def check_nothing_left(self, tree: "Tree", *, cgroups: bool = True) -> None:
         """Waits, bounded, until the host is as it was before the server started."""
@@ -193,7 +194,7 @@ class Server:
         found += [f"network namespace: {name}" for name in now.networks - self._before.networks]
         found += [f"network interface: {name}" for name in now.interfaces - self._before.interfaces]
         if cgroups:
-            found += [f"cgroup: {path}" for path in sorted(tree.cgroups - self._before.cgroups) if path.exists()]
+            found += [f"cgroup: {path}" for path in sorted(tree.cgroups) if path.exists()]
         return found
 
     def _orphans(self) -> set[int]:
@@ -217,7 +218,7 @@ RUNNING: list[Server] = []
 
 @dataclass(frozen=True)
 class Tree:
-    """Processes of one server at one time, and the cgroups of its own that they are in."""
+    """Processes of one server at one time, and the cgroup directories that the server has made so far."""
 
     pids: frozenset[int]
     cgroups: frozenset[Path]
@@ -227,7 +228,6 @@ class Tree:
 class Host:
     """What the product may change on a host."""
 
-    cgroups: frozenset[Path]
     networks: frozenset[str]
     interfaces: frozenset[str]
 
@@ -235,7 +235,6 @@ class Host:
     def now(cls) -> "Host":
         """The host as it is."""
         return cls(
-            frozenset(leftovers.cgroup_directories()),
             frozenset(leftovers.named_networks()),
             frozenset(leftovers.network_interfaces()),
         )
