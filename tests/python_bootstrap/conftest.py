@@ -1,7 +1,6 @@
 """Starts the Python bootstrap as the sandbox does, and speaks its frames."""
 
 import json
-import os
 import pathlib
 import socket
 import subprocess
