@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 use wuwei_model::{FunctionErrorKind, InvocationId, InvocationReport};
-use wuwei_sandbox::LaunchError;
+use wuwei_sandbox::{LaunchError, StreamSink};
 
 /// One synchronous call.
 #[derive(Clone, Debug)]
@@ -18,12 +18,15 @@ pub struct Call {
     pub trace_id: Option<String>,
     /// Decoded `X-Amz-Client-Context` JSON.
     pub client_context: Option<String>,
+    /// Where parts of the answer go as they come, when the caller wants them so.
+    pub stream: Option<StreamSink>,
 }
 
 /// What the caller gets.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The handler's result, or AWS's error document when `function_error` is set.
+    /// The handler's result, or AWS's error document when `function_error` is set. Empty after a success whose parts went
+    /// to [`Call::stream`].
     pub payload: Bytes,
     /// Set when the function, not the platform, failed.
     pub function_error: Option<FunctionErrorKind>,

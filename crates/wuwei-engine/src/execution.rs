@@ -60,6 +60,10 @@ pub(crate) async fn execute(
     };
     let (settled, duration, reusable) = match result.unwrap_or(Err(InvokeFailure::Timeout)) {
         Ok(Reply::Success(payload)) => (Settled::Success(payload), elapsed, true),
+        Ok(Reply::Streamed { error: None }) => (Settled::Success(Bytes::new()), elapsed, true),
+        Ok(Reply::Streamed { error: Some(document) }) => {
+            (Settled::Failure(Outcome::FunctionError, document), elapsed, true)
+        }
         Ok(Reply::Error(document)) => (Settled::Failure(Outcome::FunctionError, document), elapsed, true),
         Err(failure) => {
             // A call that timed out is shown and billed with its limit, as AWS does.
@@ -166,6 +170,7 @@ fn invocation_of(call: Call, began_at: SystemTime, limit: Duration) -> Invocatio
         invoked_function_arn: call.invoked_function_arn,
         trace_id: call.trace_id.unwrap_or_else(|| new_trace_id(began_at)),
         client_context: call.client_context,
+        stream: call.stream,
     }
 }
 

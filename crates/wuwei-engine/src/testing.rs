@@ -155,5 +155,6 @@ pub(crate) fn call(id: &str) -> Call {
         invoked_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".to_owned(),
         trace_id: None,
         client_context: None,
+        stream: None,
     }
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wuwei_model::{InvocationId, Runtime};
 
+use crate::stream::StreamSink;
+
 /// All that is needed to start one execution environment.
 #[derive(Clone, Debug)]
 pub struct InstanceSpec {
@@ -46,6 +48,9 @@ pub struct Invocation {
     pub trace_id: String,
     /// Decoded JSON of `X-Amz-Client-Context`.
     pub client_context: Option<String>,
+    /// Where parts of the answer go as they come, when the caller wants them so. A runtime that does not stream answers
+    /// with [`Reply::Success`] all the same.
+    pub stream: Option<StreamSink>,
 }
 
 /// What the runtime answered.
@@ -53,6 +58,11 @@ pub struct Invocation {
 pub enum Reply {
     /// The handler's result, JSON text (or any bytes from a custom runtime).
     Success(Bytes),
+    /// The answer went to [`Invocation::stream`] part by part; with AWS's error document when it broke off.
+    Streamed {
+        /// Set when the function failed after its first part.
+        error: Option<Bytes>,
+    },
     /// The handler failed: AWS's error document (`errorMessage`, `errorType`, `stackTrace`…) as JSON text.
     Error(Bytes),
 }

@@ -15,6 +15,7 @@ mod runtime_api;
 mod runtimes;
 mod sandbox;
 mod seccomp;
+mod stream;
 mod sys;
 
 pub use discovery::{OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
@@ -25,3 +26,4 @@ pub use instance::{
 };
 pub use launcher::run_launcher;
 pub use sandbox::{Sandbox, SandboxMode, SandboxOptions};
+pub use stream::{StreamPart, StreamSink};

@@ -44,6 +44,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         invoked_function_arn: call.target().arn(),
         trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
         client_context,
+        stream: None,
     };
     let outcome = call.parts.engine.invoke(Arc::clone(&version), engine_call).await;
     let outcome = outcome.map_err(|error| refusal(call, &version, &error))?;
