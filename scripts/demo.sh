@@ -9,9 +9,12 @@ scripts/install-prerequisites.sh demo
 use_rust
 python=$(system_python)
 
-step "building wuwei (release)"
-cargo build --release --locked --package wuwei
-wuwei=$PWD/target/release/wuwei
+# WUWEI_BINARY names one that is built already, for the tests of this script.
+wuwei=${WUWEI_BINARY:-$PWD/target/release/wuwei}
+if [ -z "${WUWEI_BINARY:-}" ]; then
+    step "building wuwei (release; the first time takes some minutes)"
+    cargo build --release --locked --package wuwei
+fi
 
 # Fresh each time: what the demo shows is what a first start does.
 demo=$PWD/.demo
@@ -137,7 +140,7 @@ cat <<NEXT
 ${bold}The server keeps running on $endpoint.${plain} In another terminal:
 
   cd $PWD
-  export PATH="\$PWD/target/release:\$PATH" WUWEI_DATA_DIR=$data
+  export PATH="$(dirname "$wuwei"):\$PATH" WUWEI_DATA_DIR=$data
   wuwei ls
   wuwei logs text-json -f
   wuwei invoke text-json -d '{"text": "To be, or not to be."}'

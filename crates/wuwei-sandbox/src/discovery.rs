@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use wuwei_model::{Runtime, RuntimeFamily};
@@ -121,12 +122,30 @@ impl Runtimes {
         }
     }
 
+    /// Leaves out interpreters that only their owner can reach (below a 0700 home): without a root of its own, a sandbox
+    /// runs as another user on the host's own paths.
+    #[must_use]
+    pub fn reachable_by_others(mut self) -> Self {
+        self.offered.retain(|offered| match offered {
+            OfferedRuntime::Python(interpreter) => others_may_pass(&interpreter.executable),
+            OfferedRuntime::Provided(_) => true,
+        });
+        self
+    }
+
     /// The identifiers, comma-separated: what an error about an unknown runtime says.
     #[must_use]
     pub fn found(&self) -> String {
         let identifiers: Vec<&str> = self.offered.iter().map(|offered| offered.identifier().as_str()).collect();
         identifiers.join(", ")
     }
+}
+
+/// Whether every directory on the way to a file lets everybody through.
+fn others_may_pass(path: &Path) -> bool {
+    path.ancestors()
+        .skip(1)
+        .all(|directory| std::fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0))
 }
 
 /// The `bin` directories of the installations that lie side by side in `root`, newest version first.

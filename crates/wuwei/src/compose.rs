@@ -90,9 +90,12 @@ pub(crate) async fn compose_sandbox(
     environment: &Environment,
 ) -> Result<ComposedSandbox, Failure> {
     let found = discover(environment).await?;
-    let mode = match settings.sandbox {
-        SandboxMode::Full => wuwei_sandbox::SandboxMode::Full,
-        SandboxMode::Reduced => wuwei_sandbox::SandboxMode::Reduced,
+    let (mode, found) = match settings.sandbox {
+        SandboxMode::Full => (wuwei_sandbox::SandboxMode::Full, found),
+        SandboxMode::Reduced if rustix::process::geteuid().is_root() => {
+            (wuwei_sandbox::SandboxMode::Reduced, found.reachable_by_others())
+        }
+        SandboxMode::Reduced => (wuwei_sandbox::SandboxMode::Reduced, found),
     };
     let runtimes = found.list().iter().map(describe).collect();
     let sandbox = Sandbox::start(options(settings.data_dir.clone(), mode, found)).await.map_err(no_sandbox)?;

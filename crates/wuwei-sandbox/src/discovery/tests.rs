@@ -98,3 +98,15 @@ fn installations_are_sorted_by_number_newest_first() {
     assert!(installations(Path::new("/nowhere")).is_empty());
     assert_eq!(numbers_of("cpython-3.12.1-linux-x86_64-gnu"), [3, 12, 1, 86, 64]);
 }
+
+#[test]
+fn an_interpreter_below_a_closed_home_is_for_its_owner_only() {
+    let home = tempfile::tempdir().unwrap();
+    let interpreter =
+        PythonInterpreter { executable: home.path().join("bin/python3.11"), ..test_interpreter().clone() };
+    let open = test_interpreter().clone();
+    let offered = vec![OfferedRuntime::Python(interpreter), OfferedRuntime::Python(open.clone())];
+    // A temporary directory is open to its owner only.
+    let left = Runtimes { offered }.reachable_by_others();
+    assert_eq!(left.list(), [OfferedRuntime::Python(open)]);
+}
