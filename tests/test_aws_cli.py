@@ -1,6 +1,7 @@
 """The unmodified `aws` command, pointed at the server by `wuwei env` alone."""
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,59 @@ def test_a_function_is_deleted(aws: Aws, python_runtime: str, tmp_path: Path) ->
     aws("lambda", "wait", "function-exists", "--function-name", name).ok()
     aws("lambda", "delete-function", "--function-name", name).ok()
     assert aws("lambda", "get-function", "--function-name", name).status == 255
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["update-function-configuration", "--timeout", "901"], "ValidationException"),
+        (["update-function-configuration", "--timeout", "5", "--revision-id", "stale"], "PreconditionFailedException"),
+        (["update-function-code", "--zip-file", "fileb://{package}"], "InvalidParameterValueException"),
+        (["publish-version", "--code-sha256", "A" * 43 + "="], "InvalidParameterValueException"),
+        (["get-function", "--qualifier", "99"], "ResourceNotFoundException"),
+        (["delete-function", "--qualifier", "$LATEST"], "InvalidParameterValueException"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_bad_input_is_refused_with_awss_error(
+    aws: Aws, deployed: str, tmp_path: Path, arguments: list[str], error: str
+) -> None:
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(zip_of({"../escaped": "x"}))
+    command = [argument.format(package=broken) for argument in arguments]
+    finished = aws("lambda", command[0], "--function-name", deployed, *command[1:])
+    assert finished.status == 255 and f"An error occurred ({error}) when calling" in finished.errors, finished
+
+
+def test_new_code_is_uploaded_and_downloaded(aws: Aws, python_runtime: str, tmp_path: Path) -> None:
+    package = tmp_path / "package.zip"
+    package.write_bytes(zip_of({"app.py": ECHO}))
+    name = unique_name("aws-cli-code")
+    aws(
+        "lambda", "create-function", "--function-name", name, "--runtime", python_runtime, "--role", ROLE,
+        "--handler", "app.handler", "--zip-file", f"fileb://{package}", "--publish",
+    ).ok()  # fmt: skip
+    aws("lambda", "wait", "function-active-v2", "--function-name", name).ok()
+    package.write_bytes(zip_of({"app.py": "def handler(event, context):\n    return 'new'\n"}))
+    aws("lambda", "update-function-code", "--function-name", name, "--zip-file", f"fileb://{package}").ok()
+    aws("lambda", "wait", "function-updated-v2", "--function-name", name).ok()
+    output = tmp_path / "answer.json"
+    for qualifier, expected in (("$LATEST", "new"), ("1", {})):
+        aws(
+            "lambda", "invoke", "--function-name", name, "--qualifier", qualifier, "--payload", "{}", str(output)
+        ).ok()  # fmt: skip
+        assert json.loads(output.read_text()) == expected
+    location = aws.json("lambda", "get-function", "--function-name", name)["Code"]["Location"]
+    with urllib.request.urlopen(location, timeout=30) as download:
+        assert download.read() == package.read_bytes()
+
+
+def test_a_dry_run_and_a_failed_call_are_told_apart(aws: Aws, deployed: str, tmp_path: Path) -> None:
+    dry = aws.json(
+        "lambda", "invoke", "--function-name", deployed, "--invocation-type", "DryRun", str(tmp_path / "none")
+    )  # fmt: skip
+    assert dry["StatusCode"] == 204
+    event = aws(
+        "lambda", "invoke", "--function-name", deployed, "--invocation-type", "Event", str(tmp_path / "none")
+    )  # fmt: skip
+    assert event.status == 255 and "not supported yet" in event.errors, event

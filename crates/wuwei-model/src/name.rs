@@ -51,6 +51,9 @@ impl FromStr for FunctionReference {
             }
             parts.drain(..3);
         }
+        // `my-app-1:2` is a function and its version, however much the name looks like a region.
+        let names_region = parts.get(1).is_some_and(|next| is_account(next) || *next == "function");
+        let mut left = parts.len();
         let mut rest = parts.into_iter().peekable();
         // A prefix is one only where something follows it: `function` alone is a name.
         let mut take = |left: &mut usize, is_prefix: fn(&str) -> bool| {
@@ -58,8 +61,7 @@ impl FromStr for FunctionReference {
             *left -= usize::from(taken.is_some());
             taken.map(str::to_owned)
         };
-        let mut left = text.split(':').count() - if full { 3 } else { 0 };
-        let region = take(&mut left, is_region);
+        let region = if names_region { take(&mut left, is_region) } else { None };
         let account = take(&mut left, is_account);
         take(&mut left, |part| part == "function");
         let name = rest.next().filter(|name| is_name(name)).ok_or_else(|| Name(text.to_owned()))?.to_owned();
@@ -78,13 +80,20 @@ fn is_partition(text: &str) -> bool {
     text.strip_prefix("aws").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'))
 }
 
-/// For example `us-east-1`, `us-gov-west-1`.
+/// For example `us-east-1`, `us-gov-west-1`, `us-isob-east-1`.
 fn is_region(text: &str) -> bool {
+    let lowercase = |part: &str| is_of(part, |byte| byte.is_ascii_lowercase());
     let parts: Vec<&str> = text.split('-').collect();
-    let [country, middle @ .., number] = parts.as_slice() else { return false };
+    let (country, area, number) = match parts.as_slice() {
+        [country, area, number] => (country, area, number),
+        [country, kind, area, number] if *kind == "gov" || kind.starts_with("iso") && kind.len() <= 4 => {
+            (country, area, number)
+        }
+        _ => return false,
+    };
     country.len() == 2
-        && !middle.is_empty()
-        && [country].into_iter().chain(middle).all(|part| is_of(part, |byte| byte.is_ascii_lowercase()))
+        && lowercase(country)
+        && lowercase(area)
         && number.len() == 1
         && is_of(number, |byte| byte.is_ascii_digit())
 }
@@ -134,6 +143,10 @@ mod tests {
         check("123456789012:function:fn", "", "123456789012", "fn", "");
         check("123456789012:function:fn:prod", "", "123456789012", "fn", "prod");
         check("123456789012:fn", "", "123456789012", "fn", "");
+        check("my-app-1:2", "", "", "my-app-1", "2");
+        check("us-east-1:prod", "", "", "us-east-1", "prod");
+        check("js-kinds-of-calls-9:1", "", "", "js-kinds-of-calls-9", "1");
+        check("us-isob-east-1:function:fn", "us-isob-east-1", "", "fn", "");
         check("us-east-1:123456789012:function:fn", "us-east-1", "123456789012", "fn", "");
         check("arn:aws:lambda:eu-west-3:123456789012:function:fn", "eu-west-3", "123456789012", "fn", "");
         check("arn:aws:lambda:us-east-1:123456789012:function:fn:12", "us-east-1", "123456789012", "fn", "12");
