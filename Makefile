@@ -1,15 +1,18 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint audit
+.PHONY: help demo test test-vm build lint audit
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: ## Build, start a server, deploy the examples and call them; Ctrl-C stops it
 	@scripts/demo.sh
 
 test: ## Install what the tests need and run them all
 	@scripts/test.sh
+
+test-vm: ## Run the sandbox's tests in virtual machines: cgroup v2, delegated, container, v1, hybrid
+	@scripts/test-vm.sh
 
 build: ## Build target/release/wuwei
 	@scripts/install-prerequisites.sh demo

@@ -6,6 +6,10 @@
 mod files;
 mod hierarchy;
 mod slot;
+mod unified;
 
 pub(crate) use hierarchy::{Hierarchies, Mounts};
 pub(crate) use slot::{Limits, Meter, MeterFile, SlotCgroup};
+
+#[cfg(test)]
+mod tests;

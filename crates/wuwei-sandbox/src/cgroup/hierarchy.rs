@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::files;
+use super::{files, unified};
 
 /// The v1 controllers that wuwei uses where they are mounted.
 const V1_CONTROLLERS: [&str; 5] = ["memory", "cpu", "cpuacct", "pids", "freezer"];
-/// The v2 controllers that an instance's limits need.
-const V2_CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
 /// Why no control groups can be made.
 #[derive(Debug, Error)]
 pub(crate) enum CgroupError {
-    /// Neither version offers a memory controller.
-    #[error("no cgroup hierarchy with a memory controller is mounted below `/sys/fs/cgroup`")]
+    /// Neither version offers what limits need.
+    #[error("no cgroup hierarchy with controllers for memory and processes is mounted below `/sys/fs/cgroup`")]
     NoMemoryController,
     /// The hierarchy cannot be written.
     #[error("prepare control group `{}`", path.display())]
@@ -83,7 +81,7 @@ impl Hierarchies {
     pub(crate) fn prepare(mounts: &Mounts, own_cgroups: &str, server: &str) -> Result<Self, CgroupError> {
         let name = format!("wuwei-{server}");
         let has_v1_memory = mounts.v1.iter().any(|(controller, _)| controller == "memory");
-        let v2_limits = !has_v1_memory && mounts.v2.as_deref().is_some_and(offers_limits);
+        let v2_limits = !has_v1_memory && mounts.v2.as_deref().is_some_and(unified::offers_limits);
         if !has_v1_memory && !v2_limits {
             return Err(CgroupError::NoMemoryController);
         }
@@ -97,7 +95,11 @@ impl Hierarchies {
             };
             mounts.v1.iter().map(place).collect()
         };
-        let v2 = mounts.v2.as_deref().map(|mount| place_v2(mount, own_cgroups, v2_limits).join(&name));
+        let own_v2 = own_path(own_cgroups, "");
+        let place = |mount: &Path| {
+            if v2_limits { unified::place(mount, own_v2) } else { unified::own_group(mount, own_v2) }
+        };
+        let v2 = mounts.v2.as_deref().map(|mount| place(mount).join(&name));
         let hierarchies = Self { v1, v2, v2_limits };
         hierarchies.create()?;
         Ok(hierarchies)
@@ -113,7 +115,11 @@ impl Hierarchies {
             prepared.map_err(|source| CgroupError::Prepare { path: path.clone(), source })?;
         }
         if let (true, Some(path)) = (self.v2_limits, &self.v2) {
-            enable_controllers(path).map_err(|source| CgroupError::Prepare { path: path.clone(), source })?;
+            let groups = path.parent().into_iter().chain([path.as_path()]);
+            for group in groups {
+                unified::enable_controllers(group)
+                    .map_err(|source| CgroupError::Prepare { path: group.to_owned(), source })?;
+            }
         }
         Ok(())
     }
@@ -124,81 +130,24 @@ impl Hierarchies {
 
     /// Removes the server's directories; those of slots must be gone.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        self.directories().try_for_each(|path| files::remove_tree(path))
+        self.directories().try_for_each(|path| files::remove_tree(path))?;
+        match self.v2.as_deref().and_then(Path::parent).filter(|_| self.v2_limits) {
+            Some(group) => unified::give_back(group),
+            None => Ok(()),
+        }
     }
 }
 
 /// Path of a controller's own group from the text of `/proc/self/cgroup`, without the leading slash; `""` names v2.
+///
+/// A group outside of the own cgroup namespace (a path with `..`) counts as the namespace's root: it has no directory here.
 fn own_path<'text>(own_cgroups: &'text str, controller: &str) -> &'text str {
     let path = own_cgroups.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':');
         let (_hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         controllers.split(',').any(|name| name == controller).then_some(path)
     });
-    path.unwrap_or("/").trim_start_matches('/')
-}
-
-fn offers_limits(mount: &Path) -> bool {
-    let controllers = fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
-    V2_CONTROLLERS.iter().all(|wanted| controllers.split_whitespace().any(|offered| offered == *wanted))
-}
-
-/// Where in the unified tree the server's directory goes.
-///
-/// A delegated group (a systemd unit with `Delegate=yes`) is used as it is meant: the server moves to a leaf and
-/// its instances live beside it. Else root puts the directory below the mount, where the controllers are.
-fn place_v2(mount: &Path, own_cgroups: &str, limits: bool) -> PathBuf {
-    let own = mount.join(own_path(own_cgroups, ""));
-    if own == mount || !own.is_dir() {
-        return mount.to_owned();
-    }
-    if !limits {
-        return own;
-    }
-    if !holds_only_the_server(&own) {
-        return mount.to_owned();
-    }
-    let leaf = own.join("main");
-    let delegated = fs::create_dir(&leaf).or_else(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Ok(()),
-        _ => Err(error),
-    });
-    let delegated = delegated
-        .and_then(|()| {
-            let members = fs::read_to_string(own.join("cgroup.procs"))?;
-            members.lines().try_for_each(|pid| files::write(&leaf, "cgroup.procs", pid))
-        })
-        .and_then(|()| enable_controllers(&own));
-    match delegated {
-        Ok(()) => own,
-        Err(error) => {
-            tracing::debug!(%error, group = %own.display(), "own control group is not delegated; using the root of the tree");
-            if let Err(error) = fs::remove_dir(&leaf) {
-                tracing::debug!(%error, "could not remove the leaf that was tried");
-            }
-            mount.to_owned()
-        }
-    }
-}
-
-/// Whether the launcher and its parent are alone in a group: a login session's shell must not be moved about.
-fn holds_only_the_server(group: &Path) -> bool {
-    let own = rustix::process::getpid().as_raw_pid();
-    let parent = rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid);
-    let members = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    members.lines().filter_map(|pid| pid.parse::<i32>().ok()).all(|pid| pid == own || pid == parent)
-}
-
-fn enable_controllers(path: &Path) -> io::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| parent.join("cgroup.subtree_control").exists()) {
-        let enabled = fs::read_to_string(parent.join("cgroup.subtree_control"))?;
-        for controller in V2_CONTROLLERS {
-            if !enabled.split_whitespace().any(|name| name == controller) {
-                files::write(parent, "cgroup.subtree_control", &format!("+{controller}"))?;
-            }
-        }
-    }
-    files::write(path, "cgroup.subtree_control", "+memory +cpu +pids")
+    path.filter(|path| !path.split('/').any(|component| component == "..")).unwrap_or("/").trim_start_matches('/')
 }
 
 /// Kills and removes what an earlier server of the same data directory left behind. Best effort: what stays is reported.
@@ -236,5 +185,6 @@ mod tests {
         assert_eq!(own_path(text, "cpuacct"), "");
         assert_eq!(own_path(text, ""), "user.slice");
         assert_eq!(own_path(text, "pids"), "");
+        assert_eq!(own_path("0::/../other\n", ""), "");
     }
 }

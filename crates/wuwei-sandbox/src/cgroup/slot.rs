@@ -71,7 +71,7 @@ impl SlotCgroup {
             files::write(path, "memory.max", &memory)?;
             files::write_if_present(path, "memory.swap.max", "0")?;
             files::write(path, "memory.oom.group", "1")?;
-            files::write(path, "cpu.weight", &limits.v2_weight().to_string())?;
+            files::write_if_present(path, "cpu.weight", &limits.v2_weight().to_string())?;
             return files::write(path, "pids.max", &processes);
         }
         match self.v1.iter().find(|(_, directory)| directory == path).map(|(controller, _)| controller.as_str()) {
@@ -105,7 +105,9 @@ impl SlotCgroup {
         if let Some(path) = v1("memory") {
             candidates.push((MeterFile::PeakMemory, path.join("memory.max_usage_in_bytes")));
         } else if let Some(path) = &self.v2 {
-            candidates.push((MeterFile::PeakMemory, path.join("memory.peak")));
+            // Before Linux 5.19 there is no peak; what is in use when an invocation ends is the next best.
+            let peak = path.join("memory.peak");
+            candidates.push((MeterFile::PeakMemory, if peak.exists() { peak } else { path.join("memory.current") }));
         }
         if let Some(path) = v1("cpuacct") {
             candidates.push((MeterFile::CpuNanoseconds, path.join("cpuacct.usage")));
@@ -144,6 +146,24 @@ impl SlotCgroup {
         for path in self.v1.iter().map(|(_, path)| path).chain(self.v2.as_ref()) {
             kill_all(path);
         }
+    }
+
+    /// Its directories, those of v1 first.
+    #[cfg(test)]
+    pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.v1.iter().map(|(_, path)| path).chain(self.v2.as_ref()).map(PathBuf::as_path)
+    }
+
+    /// Whether v1 hierarchies carry the limits.
+    #[cfg(test)]
+    pub(super) fn limits_are_v1(&self) -> bool {
+        !self.v2_limits
+    }
+
+    /// A group of a unified tree that is made by hand.
+    #[cfg(test)]
+    pub(super) fn by_hand(unified: &Path) -> Self {
+        Self { v1: Vec::new(), v2: Some(unified.to_owned()), v2_limits: true }
     }
 
     /// Removes the groups; fails with `EBUSY` while a process is still on its way out.
@@ -222,8 +242,9 @@ impl Meter {
     /// Starts a new measurement of peak memory (v2: from Linux 6.12).
     pub(crate) fn reset_peak_memory(&self) {
         for (kind, file) in &self.0 {
-            let written = (*kind == MeterFile::PeakMemory).then(|| rustix::io::pwrite(file, b"0", 0));
-            if let Some(Err(error)) = written {
+            if *kind == MeterFile::PeakMemory
+                && let Err(error) = rustix::io::pwrite(file, b"0", 0)
+            {
                 tracing::trace!(%error, "this kernel keeps the peak of the whole life");
             }
         }
