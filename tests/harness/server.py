@@ -104,8 +104,8 @@ class Server:
         where = ["--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
         return [str(wuwei_binary()), "up", *where, *config, *self.arguments]
 
-    def start(self) -> "Server":
-        """Starts it and waits until it serves."""
+    def start(self, **environment: str) -> "Server":
+        """Starts it, with these variables besides the usual ones, and waits until it serves."""
         leftovers.adopt_orphans()
         self._before = Host.now()
         self._children_before = leftovers.children_of_tests()
@@ -116,7 +116,7 @@ class Server:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=plain_environment(),
+                env=plain_environment(**environment),
             )
         until(self._serves_or_fails, "the server serves", within=30)
         return self

@@ -11,6 +11,7 @@ TESTS = Path(__file__).resolve().parent.parent
 REPOSITORY = TESTS.parent
 INSTALL = {
     "cc": "apt-get install -y build-essential",
+    "curl": "apt-get install -y curl",
     "node": "apt-get install -y nodejs",
     "npm": "apt-get install -y npm",
 }

@@ -43,9 +43,9 @@ impl Shared {
                 Take::NoMemory => return Err(InvokeError::TooManyRequests(NO_CAPACITY)),
                 Take::Closed => return Err(InvokeError::ShuttingDown),
             };
-            // An instance may have died while it was idle: that is no fault of this call, which takes another.
+            // An instance may have died, or grown too old, while it was idle: that is no fault of this call, which takes another.
             // One that dies before its first event has failed this call, or a runtime that always does would loop.
-            if init.is_some() || lease.is_alive() {
+            if init.is_some() || lease.is_fit() {
                 return Ok(Acquired::Instance(lease, init));
             }
         }

@@ -1,9 +1,9 @@
 //! The environment variables that a function finds.
 //!
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>.
-//! Set elsewhere: `_X_AMZN_TRACE_ID` by the runtime at each event, `AWS_LAMBDA_RUNTIME_API` and the interpreter's own
-//! directory in `PATH` by the sandbox. Not set: credentials (`AWS_ACCESS_KEY_ID`…) and `AWS_XRAY_DAEMON_ADDRESS`,
-//! because nothing would answer them yet.
+//! Set elsewhere: `_X_AMZN_TRACE_ID` by the runtime at each event; `AWS_LAMBDA_RUNTIME_API`, the interpreter's own
+//! directory in `PATH`, credentials (`AWS_ACCESS_KEY_ID`…) and `AWS_ENDPOINT_URL` by the sandbox. Not set:
+//! `AWS_XRAY_DAEMON_ADDRESS`, because nothing would answer it yet.
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,18 @@
 //! An instance's place in the engine, and a call's hold on one.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
+use wuwei_model::limits;
 use wuwei_sandbox::Instance;
 
 use crate::collaborators::InstanceLog;
 use crate::engine::Shared;
 use crate::pool::PoolId;
+
+/// From this age on an instance gets no event.
+const AGE_MAX: Duration = Duration::from_secs(limits::INSTANCE_AGE_S_MAX);
 
 /// Where an instance stays for its whole life; empty while a call holds it, and once it is being stopped.
 pub(crate) struct Berth {
@@ -22,6 +28,8 @@ pub(crate) struct Live {
     /// CPU time that reports have accounted for, in microseconds. What an instance uses after an answer, until it is
     /// frozen, counts for its next invocation: nothing is counted twice, and nothing is lost between two calls.
     pub(crate) metered_cpu_us: u64,
+    /// When it was started.
+    pub(crate) began: Instant,
 }
 
 impl Berth {
@@ -72,9 +80,9 @@ impl Lease {
         Self { shared, pool, berth, live }
     }
 
-    /// Whether the instance is still there.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.instance.is_alive())
+    /// Whether the instance is still there, and young enough for another event.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.instance.is_alive() && live.began.elapsed() < AGE_MAX)
     }
 
     pub(crate) fn live(&mut self) -> &mut Live {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 use wuwei_model::FunctionVersion;
-use wuwei_sandbox::{InitFailure, Instance, InstanceSpec, LaunchError, Usage};
+use wuwei_sandbox::{InitFailure, Instance, InstanceIdentity, InstanceSpec, LaunchError, Usage};
 
 use crate::collaborators::{InstanceLog, LogSink};
 use crate::engine::Shared;
@@ -79,6 +79,7 @@ async fn launch(shared: &Shared, function: &FunctionVersion) -> Result<(Box<Live
     let spec = InstanceSpec {
         environment: environment_of(function, log.name()),
         instance_id,
+        identity: InstanceIdentity { function: function.key.clone(), role: function.settings.role.clone() },
         runtime: function.settings.runtime.clone(),
         code_dir: shared.code.code_dir(&function.code.digest),
         handler: function.settings.handler.clone(),
@@ -92,7 +93,7 @@ async fn launch(shared: &Shared, function: &FunctionVersion) -> Result<(Box<Live
     match launched {
         Ok(instance) => {
             log.init_start(began_at, function.settings.runtime.as_str());
-            Ok((Box::new(Live { instance, log, frozen: false, metered_cpu_us: 0 }), began))
+            Ok((Box::new(Live { instance, log, frozen: false, metered_cpu_us: 0, began }), began))
         }
         Err(error) => {
             tracing::warn!(function = function.key.name, error = %error, "instance could not be launched");

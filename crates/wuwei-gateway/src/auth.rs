@@ -7,7 +7,9 @@ mod glob;
 mod instant;
 mod permission;
 mod principal;
+mod session;
 mod signature;
+mod signer;
 mod verify;
 
 pub(crate) use canonical::{CanonicalParts, canonical_request, decode_query};
@@ -15,7 +17,9 @@ pub(crate) use error::AuthError;
 pub(crate) use instant::{basic_date, basic_time};
 pub(crate) use permission::permits;
 pub(crate) use principal::Principal;
+pub(crate) use session::RoleSession;
 pub(crate) use signature::{ALGORITHM, EMPTY_BODY_HASH, Scope, UNSIGNED_PAYLOAD, sign_canonical};
+pub(crate) use signer::{Signer, held_by};
 pub(crate) use verify::{Verifier, unchecked};
 
 #[cfg(test)]

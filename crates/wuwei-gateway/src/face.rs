@@ -2,30 +2,42 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts as Head;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use thiserror::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::auth::{AuthError, AuthMode, Principal, Verifier, unchecked};
+use crate::auth::{AuthError, AuthMode, Principal, Verifier, held_by, unchecked};
 use crate::gateway::{Parts, UNVERIFIED_KIB};
 use crate::lambda::ApiError;
+use crate::relay::Line;
 use crate::wire::{Answer, AnswerBody, BodyError, RequestBody};
-use crate::{admin, lambda, metrics, sts};
+use crate::{admin, lambda, metrics, relay, sts};
 
 /// Bodies up to this size are read without asking for a share of the memory for unverified ones.
 const UNBUDGETED_BYTES: usize = 64 * 1024;
 /// Longest wait for such a share.
 const BUDGET_WAIT: Duration = Duration::from_secs(20);
 
+/// Where a request came in: it decides what is served and who is believed.
+#[derive(Clone)]
+pub(crate) enum Door {
+    /// The listener of the server.
+    Public,
+    /// The way back of one instance: the APIs of AWS only, and only for that instance.
+    Relay(Arc<Line>),
+}
+
 /// A request whose body is still on its way.
 pub(crate) struct Exchange {
     pub(crate) parts: Arc<Parts>,
+    pub(crate) door: Door,
     pub(crate) head: Head,
     pub(crate) body: RequestBody,
     /// UUID; also the id of the invocation, if it becomes one.
@@ -33,11 +45,11 @@ pub(crate) struct Exchange {
 }
 
 /// Answers one request. A handler runs to its end also when the caller goes away; its panic is a 500.
-pub(crate) async fn respond(parts: Arc<Parts>, request: Request<Incoming>) -> Response<AnswerBody> {
+pub(crate) async fn respond(parts: Arc<Parts>, door: Door, request: Request<Incoming>) -> Response<AnswerBody> {
     let request_id = Uuid::new_v4().to_string();
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, &head.headers);
-    let exchange = Exchange { parts: Arc::clone(&parts), head, body, request_id: request_id.clone() };
+    let exchange = Exchange { parts: Arc::clone(&parts), door, head, body, request_id: request_id.clone() };
     let answer = parts.tasks.run(handle(exchange)).await.unwrap_or_else(|| {
         parts.counters.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(request_id, "a handler panicked");
@@ -51,17 +63,32 @@ pub(crate) async fn respond(parts: Arc<Parts>, request: Request<Incoming>) -> Re
 }
 
 async fn handle(mut exchange: Exchange) -> Answer {
-    let path = exchange.head.uri.path();
-    let get = exchange.head.method == Method::GET;
-    let answer = match path {
-        "/healthz" if get => Answer::new(StatusCode::OK, "text/plain", "ok"),
-        "/metrics" if get => metrics::answer(&exchange.parts),
-        "/" => sts::answer(&mut exchange).await,
-        path if path.starts_with("/_wuwei/") => admin::answer(&mut exchange).await,
-        _lambda => lambda::answer(&mut exchange).await,
+    let answer = match exchange.door {
+        Door::Public => answer_public(&mut exchange).await,
+        Door::Relay(_) => answer_function(&mut exchange).await,
     };
     exchange.body.discard().await;
     answer
+}
+
+async fn answer_public(exchange: &mut Exchange) -> Answer {
+    let path = exchange.head.uri.path();
+    let get = exchange.head.method == Method::GET;
+    match path {
+        "/healthz" if get => Answer::new(StatusCode::OK, "text/plain", "ok"),
+        "/metrics" if get => metrics::answer(&exchange.parts),
+        "/" => sts::answer(exchange).await,
+        path if path.starts_with("/_wuwei/") => admin::answer(exchange).await,
+        _lambda => lambda::answer(exchange).await,
+    }
+}
+
+/// What functions reach: the APIs of AWS. No administration, no figures, whatever the path or the host that is asked for.
+async fn answer_function(exchange: &mut Exchange) -> Answer {
+    match exchange.head.uri.path() {
+        "/" => sts::answer(exchange).await,
+        _lambda => lambda::answer(exchange).await,
+    }
 }
 
 /// Why a request got no further than its signature and body.
@@ -83,20 +110,25 @@ impl Exchange {
         limit: usize,
     ) -> Result<(Principal, Bytes), AdmitError> {
         let parts = &self.parts;
-        if parts.options.auth == AuthMode::Off {
-            let principal = unchecked(&self.head, &parts.options.account);
-            return Ok((principal, self.body.read(limit, false).await?.bytes));
-        }
         let verifier = Verifier { regions, services, now: SystemTime::now() };
-        let (principal, check) = verifier.begin(&self.head, |id| parts.store.access_keys().get(id))?;
+        let (principal, check) = match &self.door {
+            Door::Public if parts.options.auth == AuthMode::Off => {
+                let principal = unchecked(&self.head, &parts.options.account);
+                return Ok((principal, self.body.read(limit, false).await?.bytes));
+            }
+            Door::Public => {
+                verifier.begin(&self.head, |claim| held_by(claim, |id| parts.store.access_keys().get(id)))?
+            }
+            // Also when signatures are not checked otherwise: a function is not one of those who asked for that.
+            Door::Relay(line) => verifier.begin(&self.head, |claim| line.session.admit(claim, Instant::now()))?,
+        };
         // An absent length may become anything up to the limit; what is too long is refused by `read`.
         let length = self.body.declared_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
-        let budget = if check.is_believed() || length <= UNBUDGETED_BYTES {
-            None
-        } else {
-            let kib = u32::try_from(length.min(limit).div_ceil(1024)).unwrap_or(UNVERIFIED_KIB).min(UNVERIFIED_KIB);
-            let permit = timeout(BUDGET_WAIT, parts.unverified_kib.acquire_many(kib)).await;
-            Some(permit.map_err(|_elapsed| BodyError::Busy)?)
+        let budget = match &self.door {
+            _any if length <= UNBUDGETED_BYTES => None,
+            Door::Public if check.is_believed() => None,
+            Door::Public => Some(share(&parts.unverified_kib, UNVERIFIED_KIB, length.min(limit)).await?),
+            Door::Relay(line) => Some(share(&line.bodies_kib, relay::BODIES_KIB, length.min(limit)).await?),
         };
         let received = self.body.read(limit, check.needs_hash()).await?;
         check.finish(received.hash.as_deref().unwrap_or_default())?;
@@ -109,4 +141,12 @@ impl Exchange {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         self.head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
     }
+}
+
+/// Waits for the right to hold a body of so many bytes.
+async fn share(budget: &Semaphore, most_kib: u32, bytes: usize) -> Result<SemaphorePermit<'_>, BodyError> {
+    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(most_kib).min(most_kib);
+    let permit = timeout(BUDGET_WAIT, budget.acquire_many(kib)).await;
+    // An elapsed wait, or (never) a closed semaphore.
+    permit.ok().and_then(Result::ok).ok_or(BodyError::Busy)
 }

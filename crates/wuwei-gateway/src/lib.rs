@@ -9,6 +9,7 @@ mod face;
 mod gateway;
 mod lambda;
 mod metrics;
+mod relay;
 mod server;
 pub mod sign;
 mod sts;
@@ -17,3 +18,4 @@ mod wire;
 
 pub use auth::AuthMode;
 pub use gateway::{Gateway, GatewayOptions, RuntimeInfo};
+pub use relay::{FunctionLine, Relays};

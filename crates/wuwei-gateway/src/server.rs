@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::Gateway;
-use crate::face;
+use crate::face::{self, Door};
+use crate::gateway::Parts;
 
 /// Connections at a time; more wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -49,9 +50,14 @@ impl Gateway {
             };
             match accepted {
                 Ok((stream, _peer)) => {
-                    let gateway = self.clone();
+                    let parts = Arc::clone(&self.parts);
                     connections.spawn(async move {
-                        gateway.connection(stream).await;
+                        let mut stopping = parts.stopping.subscribe();
+                        let stop = async move {
+                            // An error means that the gateway is gone: time to stop too.
+                            drop(stopping.wait_for(|stop| *stop).await);
+                        };
+                        serve_connection(parts, Door::Public, stream, stop).await;
                         drop(slot);
                     });
                 }
@@ -66,42 +72,60 @@ impl Gateway {
         while connections.join_next().await.is_some() {}
         self.parts.tasks.join().await;
     }
+}
 
-    async fn connection(&self, stream: TcpStream) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "set TCP_NODELAY");
+/// Serves one connection until the client closes it, or, after `stop`, until its request is answered.
+pub(crate) async fn serve_connection(parts: Arc<Parts>, door: Door, stream: TcpStream, stop: impl Future<Output = ()>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "set TCP_NODELAY");
+    }
+    let _open = OpenConnection::count(&parts);
+    let service = service_fn(|request| async {
+        Ok::<_, Infallible>(face::respond(Arc::clone(&parts), door.clone(), request).await)
+    });
+    let head_max = match &door {
+        Door::Public => Some(HEAD_MAX),
+        // A function may be frozen for hours between two requests, or in the middle of one. It has few connections, so
+        // that a slow one takes nothing from others.
+        Door::Relay(_) => None,
+    };
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_max)
+            .max_buf_size(HEAD_MAX_BYTES)
+            .max_headers(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => Some(outcome),
+        () = stop => None,
+    };
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
-        let counters = &self.parts.counters;
-        counters.connections.fetch_add(1, Ordering::Relaxed);
-        let service =
-            service_fn(|request| async { Ok::<_, Infallible>(face::respond(Arc::clone(&self.parts), request).await) });
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_MAX)
-                .max_buf_size(HEAD_MAX_BYTES)
-                .max_headers(HEADERS_MAX)
-                .serve_connection(TokioIo::new(stream), service)
-        );
-        let mut stopping = self.parts.stopping.subscribe();
-        let stop = async {
-            // An error means that the gateway is gone: time to stop too.
-            stopping.wait_for(|stop| *stop).await.is_ok()
-        };
-        let outcome = tokio::select! {
-            outcome = connection.as_mut() => Some(outcome),
-            _stop = stop => None,
-        };
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(%error, "connection ended");
-        }
-        counters.connections.fetch_sub(1, Ordering::Relaxed);
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Counts a connection for as long as it is open, also when its task is ended from outside.
+struct OpenConnection<'parts>(&'parts AtomicU64);
+
+impl<'parts> OpenConnection<'parts> {
+    fn count(parts: &'parts Parts) -> Self {
+        let open = &parts.counters.connections;
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -92,7 +92,7 @@ fn identity_document(principal: &Principal, request_id: &str) -> String {
          <ResponseMetadata>\n    <RequestId>{request_id}</RequestId>\n  </ResponseMetadata>\n\
          </GetCallerIdentityResponse>\n",
         escape(&principal.arn()),
-        escape(&principal.key_id),
+        escape(&principal.user_id()),
         escape(&principal.account)
     )
 }

@@ -32,6 +32,9 @@ pub const SYNC_PAYLOAD_BYTES_MAX: usize = 6_291_456;
 pub const SYNC_RESPONSE_BYTES_MAX: usize = 6_291_556;
 /// Time that an instance has for its initialisation, in seconds.
 pub const INIT_S_MAX: u64 = 10;
+/// Age at which an instance gets no further event, in seconds: AWS ends execution environments "every few hours". The
+/// temporary credentials in its environment are good for longer.
+pub const INSTANCE_AGE_S_MAX: u64 = 6 * 3600;
 /// File descriptors of an instance.
 pub const FILE_DESCRIPTORS_MAX: u64 = 1_024;
 /// Processes and threads of an instance.

@@ -4,6 +4,7 @@ mod client;
 mod controls;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,22 +44,25 @@ pub(crate) async fn launch(client: &Arc<LauncherClient>, request: LaunchRequest)
     ours.set_nonblocking(true)?;
     let (output, output_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&output, true)?;
+    let wanted = [request.runtime_api, request.relay];
     let started = client.launch(request, &theirs.into(), &output_end).await?;
-    let runtime_api = match started.listener {
-        Some(listener) => {
-            let listener = std::net::TcpListener::from(listener);
-            listener.set_nonblocking(true)?;
-            Some(TcpListener::from_std(listener)?)
-        }
-        None => None,
-    };
+    let mut listeners = started.listeners.into_iter();
+    let [runtime_api, relay] = wanted.map(|wanted| if wanted { listeners.next() } else { None });
     Ok(SandboxedProcess {
         control: UnixStream::from_std(ours)?,
-        runtime_api,
+        runtime_api: runtime_api.map(listener).transpose()?,
+        relay_listener: relay.map(listener).transpose()?,
+        relay: None,
         output: pipe::Receiver::from_owned_fd(output)?,
         exit: started.exit,
         controls: started.controls,
     })
+}
+
+fn listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(descriptor);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Builds one sandbox and lets it run a program that does nothing, to learn whether this host allows it.
@@ -75,6 +79,7 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         ephemeral_mb: wuwei_model::limits::EPHEMERAL_MB_MIN,
         control: false,
         runtime_api: isolation == Isolation::Full,
+        relay: isolation == Isolation::Full,
     };
     let unavailable = |error: io::Error| StartSandboxError::Unavailable(error.to_string());
     let mut process = launch(client, request).await.map_err(unavailable)?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wuwei_model::{InvocationId, Runtime};
 
+use crate::relay::InstanceIdentity;
 use crate::stream::StreamSink;
 
 /// All that is needed to start one execution environment.
@@ -16,6 +17,8 @@ use crate::stream::StreamSink;
 pub struct InstanceSpec {
     /// 32 lower-case hexadecimal digits, unique in the life of the data directory; also ends the log stream's name.
     pub instance_id: String,
+    /// For whom it runs.
+    pub identity: InstanceIdentity,
     /// Runtime identifier; must be one that [`InstanceFactory::supports`].
     pub runtime: Runtime,
     /// The unpacked package on the host, shown read-only at `/var/task`.
@@ -23,7 +26,8 @@ pub struct InstanceSpec {
     /// Handler setting.
     pub handler: String,
     /// The complete environment of the runtime process (AWS's defined variables and the function's own); the
-    /// sandbox adds only what depends on the runtime's channel (`AWS_LAMBDA_RUNTIME_API`) and on the interpreter (`PATH`).
+    /// sandbox adds only what depends on the runtime's channel (`AWS_LAMBDA_RUNTIME_API`), on the interpreter (`PATH`)
+    /// and on the way back (`AWS_ENDPOINT_URL`, credentials).
     pub environment: Vec<(String, String)>,
     /// Memory limit, in MB.
     pub memory_mb: u32,

@@ -12,6 +12,6 @@ mod slot;
 mod template;
 
 pub(crate) use channel::{Received, receive, send};
-pub(crate) use enclosure::RUNTIME_API_PORT;
+pub(crate) use enclosure::{RELAY_PORT, RUNTIME_API_PORT};
 pub use process::run_launcher;
 pub(crate) use protocol::{Bind, Event, Isolation, LaunchRequest, Request, Setup};

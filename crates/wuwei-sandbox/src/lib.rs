@@ -11,6 +11,7 @@ mod output;
 mod process;
 mod provided;
 mod python;
+mod relay;
 mod runtime_api;
 mod runtimes;
 mod sandbox;
@@ -25,5 +26,6 @@ pub use instance::{
     ProcessExit, Reply, Usage,
 };
 pub use launcher::run_launcher;
+pub use relay::{InstanceIdentity, Relay, RelayService};
 pub use sandbox::{Sandbox, SandboxMode, SandboxOptions};
 pub use stream::{StreamPart, StreamSink};

@@ -7,6 +7,7 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
 use crate::instance::{ProcessExit, Usage};
+use crate::relay::RelayServer;
 
 /// A running sandbox. Dropping it kills all its processes.
 pub(crate) struct SandboxedProcess {
@@ -14,6 +15,10 @@ pub(crate) struct SandboxedProcess {
     pub(crate) control: UnixStream,
     /// 127.0.0.1:9001 inside the sandbox's network namespace, served from outside; only for runtimes that need it.
     pub(crate) runtime_api: Option<TcpListener>,
+    /// 127.0.0.1:9002 inside the sandbox's network namespace, until it is served.
+    pub(crate) relay_listener: Option<TcpListener>,
+    /// The way back to the platform, for as long as the sandbox is there.
+    pub(crate) relay: Option<RelayServer>,
     /// Read end of the pipe that is both stdout and stderr.
     pub(crate) output: pipe::Receiver,
     /// `None` while it runs.

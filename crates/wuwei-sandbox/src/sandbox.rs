@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::net::TcpListener;
@@ -13,7 +13,8 @@ use wuwei_model::{CodeDigest, Runtime};
 use crate::discovery::Runtimes;
 use crate::host::{LauncherClient, LauncherOptions, StartSandboxError, launch, probe};
 use crate::instance::{Instance, InstanceFactory, InstanceSpec, LaunchError};
-use crate::launcher::{Bind, Isolation, LaunchRequest, RUNTIME_API_PORT, Setup};
+use crate::launcher::{Bind, Isolation, LaunchRequest, RELAY_PORT, RUNTIME_API_PORT, Setup};
+use crate::relay::{RelayServer, RelayService, announce};
 use crate::runtimes::{RuntimeLayout, instance_of, runtime_files};
 
 /// First host uid of sandboxes, where the server is root: above what distributions, containers and systemd hand out.
@@ -49,6 +50,7 @@ pub struct Sandbox {
     runtimes: Runtimes,
     runtime_dir: PathBuf,
     mode: SandboxMode,
+    relays: OnceLock<Arc<dyn RelayService>>,
 }
 
 impl Sandbox {
@@ -83,7 +85,14 @@ impl Sandbox {
             client.shut_down().await;
             return Err(error);
         }
-        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode })
+        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode, relays: OnceLock::new() })
+    }
+
+    /// Gives the instances that are started from now on a way back to the platform; only the first call counts.
+    pub fn set_relay_service(&self, service: Arc<dyn RelayService>) {
+        if self.relays.set(service).is_err() {
+            tracing::warn!("the way back was given twice");
+        }
     }
 
     /// Kills every sandbox and ends the launcher; nothing is left when this returns.
@@ -109,6 +118,7 @@ impl Sandbox {
             ephemeral_mb: spec.ephemeral_mb,
             control: !layout.needs_runtime_api,
             runtime_api: false,
+            relay: false,
         }
     }
 
@@ -133,27 +143,40 @@ impl Sandbox {
     }
 
     async fn build(&self, spec: InstanceSpec, layout: &RuntimeLayout) -> io::Result<Box<dyn Instance>> {
+        let relay = self.relays.get().map(|service| service.open(&spec.identity)).transpose()?;
         let mut request = self.request(spec, layout);
-        let mut outside_listener = None;
-        let mut address = None;
+        let mut outside = Outside::default();
+        let mut runtime_api_address = None;
+        let mut relay_address = format!("127.0.0.1:{RELAY_PORT}");
         match self.mode {
-            SandboxMode::Full if layout.needs_runtime_api => {
-                request.runtime_api = true;
-                address = Some(format!("127.0.0.1:{RUNTIME_API_PORT}"));
+            SandboxMode::Full => {
+                request.runtime_api = layout.needs_runtime_api;
+                request.relay = relay.is_some();
+                runtime_api_address = layout.needs_runtime_api.then(|| format!("127.0.0.1:{RUNTIME_API_PORT}"));
             }
-            SandboxMode::Full => {}
             SandboxMode::Reduced => {
                 self.reduce(&mut request);
                 if layout.needs_runtime_api {
-                    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-                    address = Some(listener.local_addr()?.to_string());
-                    outside_listener = Some(listener);
+                    let (listener, address) = listen_outside().await?;
+                    runtime_api_address = Some(address);
+                    outside.runtime_api = Some(listener);
+                }
+                if relay.is_some() {
+                    let (listener, address) = listen_outside().await?;
+                    relay_address = address;
+                    outside.relay = Some(listener);
                 }
             }
         }
-        request.environment.extend(address.map(|address| ("AWS_LAMBDA_RUNTIME_API".to_owned(), address)));
+        request.environment.extend(runtime_api_address.map(|address| ("AWS_LAMBDA_RUNTIME_API".to_owned(), address)));
+        if let Some(relay) = &relay {
+            announce(&mut request.environment, relay.as_ref(), &relay_address);
+        }
         let mut process = launch(&self.client, request).await?;
-        process.runtime_api = process.runtime_api.or(outside_listener);
+        process.runtime_api = process.runtime_api.or(outside.runtime_api);
+        let relay_listener = process.relay_listener.take().or(outside.relay);
+        let relay = relay_listener.zip(relay);
+        process.relay = relay.map(|(listener, relay)| RelayServer::start(listener, relay, process.exit.clone()));
         Ok(instance_of(process))
     }
 }
@@ -171,6 +194,20 @@ impl InstanceFactory for Sandbox {
             _ => LaunchError::Sandbox(error.to_string()),
         })
     }
+}
+
+/// Listeners on the host's loopback, where a sandbox has no network of its own: what comes from a function there is told
+/// from others by its credentials.
+#[derive(Default)]
+struct Outside {
+    runtime_api: Option<TcpListener>,
+    relay: Option<TcpListener>,
+}
+
+async fn listen_outside() -> io::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?.to_string();
+    Ok((listener, address))
 }
 
 /// The function's own `PATH` stands; else it is the layout's.

@@ -5,6 +5,7 @@ mod greeting;
 mod server_file;
 mod signals;
 mod telemetry;
+mod way_back;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use wuwei_engine::{Engine, EngineOptions};
 use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
 use wuwei_recorder::Recorder;
-use wuwei_sandbox::InstanceFactory;
+use wuwei_sandbox::{InstanceFactory, Sandbox};
 use wuwei_store::Store;
 
 use crate::arguments::UpOptions;
@@ -26,6 +27,7 @@ use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use server_file::ServerFile;
 use signals::Signals;
+use way_back::WayBack;
 
 pub(crate) use credentials::StoredCredentials;
 pub(crate) use server_file::RunningServer;
@@ -49,7 +51,8 @@ pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, F
         store.clone(),
         recorder.clone(),
     );
-    let parts = Parts { store, recorder: recorder.clone(), engine: engine.clone(), runtimes };
+    let parts =
+        Parts { store, recorder: recorder.clone(), engine: engine.clone(), sandbox: Arc::clone(&sandbox), runtimes };
     let served = serve(session, &settings, parts, &signals).await;
     tokio::select! {
         () = engine.shutdown(served.as_ref().copied().unwrap_or_default()) => {}
@@ -66,6 +69,7 @@ struct Parts {
     store: Store,
     recorder: Recorder,
     engine: Engine,
+    sandbox: Arc<Sandbox>,
     runtimes: Vec<HostRuntime>,
 }
 
@@ -83,7 +87,9 @@ async fn serve(session: &Session, settings: &Settings, parts: Parts, signals: &S
         region: settings.region.clone(),
         account: settings.account.clone(),
     };
+    let sandbox = Arc::clone(&parts.sandbox);
     let gateway = gateway_of(settings, endpoint, parts);
+    sandbox.set_relay_service(Arc::new(WayBack(gateway.relays())));
     gateway.recover().await;
     // Connections wait in the listener's backlog from here on, so whoever reads the file finds a server.
     let server_file = ServerFile::publish(&settings.data_dir, &running)?;

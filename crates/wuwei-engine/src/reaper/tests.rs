@@ -93,3 +93,21 @@ async fn idle_instances_stop_when_their_keep_alive_has_passed() {
     // And it starts again from zero.
     world.warm(&function).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_past_its_age_gets_no_further_event_and_one_before_it_does() {
+    let age = Duration::from_secs(wuwei_model::limits::INSTANCE_AGE_S_MAX);
+    let mut world = World::with(|options| options.keep_alive = 3 * age);
+    let function = Arc::new(function("f"));
+    let mut first = world.warm(&function).await;
+    advance(age - Duration::from_secs(1)).await;
+    let answer = world.call(&function, "young");
+    first.event().await.succeed();
+    answer.await.unwrap().unwrap();
+    advance(Duration::from_secs(1)).await;
+    let (answer, second, event) = world.cold_call(&function, "old").await;
+    event.succeed();
+    answer.await.unwrap().unwrap();
+    world.until("the old instance has stopped", |_| first.state.is_stopped()).await;
+    assert!(!second.state.is_stopped());
+}

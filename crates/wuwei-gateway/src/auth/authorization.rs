@@ -6,9 +6,19 @@ use time::OffsetDateTime;
 use super::signature::ALGORITHM;
 use super::{AuthError, Scope, decode_query, instant};
 
+/// A session token as a request brought it; `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SessionToken(pub(super) String);
+
+impl std::fmt::Debug for SessionToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SessionToken(..)")
+    }
+}
+
 /// A claim that is well formed, and not yet believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     pub(super) key_id: String,
     pub(super) scope: Scope,
     /// Last part of the scope; must be `aws4_request`.
@@ -19,8 +29,8 @@ pub(super) struct Claim {
     pub(super) at: OffsetDateTime,
     /// Validity of a presigned URL in seconds.
     pub(super) expires_s: Option<u64>,
-    /// Whether a session token came along.
-    pub(super) session_token: bool,
+    /// The token that temporary credentials come with.
+    pub(super) session_token: Option<SessionToken>,
     /// `X-Amz-Content-Sha256` of a presigned URL.
     pub(super) payload_hash: Option<String>,
 }
@@ -97,7 +107,9 @@ fn from_header(value: &str, headers: &HeaderMap) -> Result<Claim, AuthError> {
         signature: signature.to_owned(),
         at: read_date(&String::from_utf8_lossy(date.as_bytes()))?,
         expires_s: None,
-        session_token: headers.contains_key("x-amz-security-token"),
+        session_token: headers
+            .get("x-amz-security-token")
+            .map(|value| SessionToken(String::from_utf8_lossy(value.as_bytes()).into_owned())),
         payload_hash: None,
     })
 }
@@ -135,7 +147,7 @@ fn from_query(pairs: &[(String, String)]) -> Result<Claim, AuthError> {
         signature: signature.to_owned(),
         at: read_date(date)?,
         expires_s: Some(expires_s),
-        session_token: find("X-Amz-Security-Token").is_some(),
+        session_token: find("X-Amz-Security-Token").map(|token| SessionToken(token.to_owned())),
         payload_hash: find("X-Amz-Content-Sha256").map(str::to_owned),
     })
 }

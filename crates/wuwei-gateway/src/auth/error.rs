@@ -11,9 +11,12 @@ pub(crate) enum AuthError {
     /// The authorization cannot be read.
     #[error("{0}")]
     Incomplete(String),
-    /// No such key, or a session token (none is ever given out).
+    /// No such key, or a session token that is not believed here.
     #[error("The security token included in the request is invalid.")]
     UnknownToken,
+    /// Temporary credentials past their time.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// Scope or time are wrong.
     #[error("{0}")]
     Refused(String),
@@ -32,6 +35,7 @@ impl AuthError {
             Self::Missing => "MissingAuthenticationTokenException",
             Self::Incomplete(_) => "IncompleteSignatureException",
             Self::UnknownToken => "UnrecognizedClientException",
+            Self::ExpiredToken => "ExpiredTokenException",
             Self::Refused(_) | Self::Mismatch => "InvalidSignatureException",
         }
     }
@@ -42,6 +46,7 @@ impl AuthError {
             Self::Missing => "MissingAuthenticationToken",
             Self::Incomplete(_) => "IncompleteSignature",
             Self::UnknownToken => "InvalidClientTokenId",
+            Self::ExpiredToken => "ExpiredToken",
             Self::Refused(_) | Self::Mismatch => "SignatureDoesNotMatch",
         }
     }

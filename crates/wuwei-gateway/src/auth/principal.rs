@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use wuwei_store::{AccessKey, Role};
 
+use super::RoleSession;
+
 /// Who signed a request.
 #[derive(Clone)]
 pub(crate) struct Principal {
@@ -15,8 +17,11 @@ pub(crate) struct Principal {
     pub(crate) role: Role,
     /// Pattern of the function names that it may do it with.
     pub(crate) functions: String,
-    /// The key itself; `None` when checking is off.
+    /// The key itself; `None` when checking is off, and for a session.
     pub(crate) key: Option<Arc<AccessKey>>,
+    /// The session of a function's role, when that is who signed: it decides what is allowed, `role` and `functions` do
+    /// not.
+    pub(crate) session: Option<Arc<RoleSession>>,
 }
 
 impl Principal {
@@ -28,6 +33,7 @@ impl Principal {
             role: key.role,
             functions: key.functions.clone(),
             key: Some(key),
+            session: None,
         }
     }
 
@@ -40,12 +46,33 @@ impl Principal {
             role: Role::Admin,
             functions: "*".to_owned(),
             key: None,
+            session: None,
         }
     }
 
-    /// `arn:aws:iam::<account>:user/<key id>`.
+    /// A function, under its role.
+    pub(crate) fn of_session(session: &Arc<RoleSession>) -> Self {
+        Self {
+            account: session.account().to_owned(),
+            key_id: session.key_id().to_owned(),
+            role: Role::Viewer,
+            functions: "*".to_owned(),
+            key: None,
+            session: Some(Arc::clone(session)),
+        }
+    }
+
+    /// `arn:aws:iam::<account>:user/<key id>`, or the assumed role of a session.
     pub(crate) fn arn(&self) -> String {
-        format!("arn:aws:iam::{}:user/{}", self.account, self.key_id)
+        match &self.session {
+            Some(session) => session.arn(),
+            None => format!("arn:aws:iam::{}:user/{}", self.account, self.key_id),
+        }
+    }
+
+    /// What STS calls `UserId`.
+    pub(crate) fn user_id(&self) -> String {
+        self.session.as_ref().map_or_else(|| self.key_id.clone(), |session| session.user_id())
     }
 }
 

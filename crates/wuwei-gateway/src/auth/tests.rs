@@ -9,7 +9,7 @@ use proptest::prelude::{any, proptest};
 use sha2::{Digest as _, Sha256};
 use wuwei_store::{AccessKey, Role};
 
-use super::{AuthError, CanonicalParts, Scope, Verifier, canonical_request, sign_canonical};
+use super::{AuthError, CanonicalParts, Scope, Verifier, canonical_request, held_by, sign_canonical};
 use crate::sign::{Credentials, presign, sign};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -41,7 +41,7 @@ fn credentials() -> Credentials {
 fn verify(request: Request<Bytes>, now: SystemTime) -> Result<String, AuthError> {
     let (parts, body) = request.into_parts();
     let verifier = Verifier { regions: &["us-east-1"], services: &["lambda", "wuwei"], now };
-    let (principal, check) = verifier.begin(&parts, key)?;
+    let (principal, check) = verifier.begin(&parts, |claim| held_by(claim, key))?;
     check.finish(&hex::encode(Sha256::digest(&body)))?;
     Ok(principal.account)
 }

@@ -1,14 +1,13 @@
 //! Checks a signature in two steps, so that most refusals come before a body has been read.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
 use subtle::ConstantTimeEq as _;
 use time::{Duration, OffsetDateTime};
-use wuwei_store::AccessKey;
 
 use super::authorization::{self, Claim};
+use super::signer::Signer;
 use super::{AuthError, CanonicalParts, Principal, UNSIGNED_PAYLOAD, basic_date, basic_time, instant};
 use super::{canonical_request, sign_canonical};
 
@@ -39,7 +38,7 @@ pub(crate) enum BodyCheck {
 pub(crate) struct PendingSignature {
     parts: Parts,
     claim: Claim,
-    key: Arc<AccessKey>,
+    signer: Signer,
 }
 
 impl BodyCheck {
@@ -65,33 +64,30 @@ impl BodyCheck {
             Self::Nothing => Ok(()),
             Self::Hash(promised) if promised.eq_ignore_ascii_case(body_hash) => Ok(()),
             Self::Hash(_) => Err(AuthError::Mismatch),
-            Self::Signature(pending) => check_signature(&pending.parts, &pending.claim, &pending.key, body_hash),
+            Self::Signature(pending) => check_signature(&pending.parts, &pending.claim, &pending.signer, body_hash),
         }
     }
 }
 
 impl Verifier<'_> {
-    /// Checks all that the head of a request shows. `lookup` finds a key by its id.
+    /// Checks all that the head of a request shows. `find` tells who a claim names, if they are believed here.
     pub(crate) fn begin(
         &self,
         parts: &Parts,
-        lookup: impl FnOnce(&str) -> Option<Arc<AccessKey>>,
+        find: impl FnOnce(&Claim) -> Result<Signer, AuthError>,
     ) -> Result<(Principal, BodyCheck), AuthError> {
         let claim = authorization::read(&parts.headers, parts.uri.query().unwrap_or_default())?;
         check_signed_headers(parts, &claim)?;
         self.check_scope(&claim)?;
         check_time(&claim, instant::whole_seconds(self.now))?;
-        if claim.session_token {
-            return Err(AuthError::UnknownToken);
-        }
-        let key = lookup(&claim.key_id).ok_or(AuthError::UnknownToken)?;
-        let principal = Principal::of(Arc::clone(&key));
+        let signer = find(&claim)?;
+        let principal = signer.principal();
         let body_check = match promised_hash(parts, &claim)? {
             Some(promised) => {
-                check_signature(parts, &claim, &key, &promised)?;
+                check_signature(parts, &claim, &signer, &promised)?;
                 if promised == UNSIGNED_PAYLOAD { BodyCheck::Nothing } else { BodyCheck::Hash(promised) }
             }
-            None => BodyCheck::Signature(Box::new(PendingSignature { parts: parts.clone(), claim, key })),
+            None => BodyCheck::Signature(Box::new(PendingSignature { parts: parts.clone(), claim, signer })),
         };
         Ok((principal, body_check))
     }
@@ -187,7 +183,7 @@ fn promised_hash(parts: &Parts, claim: &Claim) -> Result<Option<String>, AuthErr
     }
 }
 
-fn check_signature(parts: &Parts, claim: &Claim, key: &AccessKey, payload_hash: &str) -> Result<(), AuthError> {
+fn check_signature(parts: &Parts, claim: &Claim, signer: &Signer, payload_hash: &str) -> Result<(), AuthError> {
     let canonical = canonical_request(&CanonicalParts {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -196,11 +192,13 @@ fn check_signature(parts: &Parts, claim: &Claim, key: &AccessKey, payload_hash: 
         signed_headers: &claim.signed_headers,
         payload_hash,
     });
-    let expected = sign_canonical(&key.secret, &claim.scope, &basic_time(claim.at), &canonical);
+    let expected = sign_canonical(signer.secret(), &claim.scope, &basic_time(claim.at), &canonical);
     if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
         Ok(())
     } else {
-        tracing::debug!(key = %claim.key_id, %canonical, "signature does not match");
+        // A token stands in the canonical request; it goes to no log.
+        let shown = if claim.session_token.is_some() { "(has a session token)" } else { canonical.as_str() };
+        tracing::debug!(key = %claim.key_id, canonical = shown, "signature does not match");
         Err(AuthError::Mismatch)
     }
 }

@@ -26,12 +26,13 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// A sandbox that stands.
 pub(super) struct Started {
-    pub(super) listener: Option<OwnedFd>,
+    /// In the order of the protocol.
+    pub(super) listeners: Vec<OwnedFd>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
     pub(super) controls: Arc<dyn ProcessControls>,
 }
 
-type StartAnswer = Result<(Option<OwnedFd>, Vec<(MeterFile, OwnedFd)>), String>;
+type StartAnswer = Result<(Vec<OwnedFd>, Vec<(MeterFile, OwnedFd)>), String>;
 
 /// A launch that was asked for, or a sandbox that runs.
 struct Entry {
@@ -111,9 +112,9 @@ impl LauncherClient {
             .map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))?
             .map_err(|_gone| io::Error::new(io::ErrorKind::NotConnected, "the launcher ended"))?;
         unwanted.client = None;
-        let (listener, meter) = answer.map_err(io::Error::other)?;
+        let (listeners, meter) = answer.map_err(io::Error::other)?;
         let controls = Arc::new(RemoteControls { id, meter: Meter::new(meter), final_usage, client: Arc::clone(self) });
-        Ok(Started { listener, exit: exit_receiver, controls })
+        Ok(Started { listeners, exit: exit_receiver, controls })
     }
 
     /// Kills a sandbox; one that is gone already is left alone.
@@ -177,13 +178,13 @@ impl LauncherClient {
         match event {
             Event::Ready => tracing::warn!("the launcher said twice that it is ready"),
             Event::Unable { reason } => tracing::error!(reason, "the launcher is unable to work"),
-            Event::Started { id, runtime_api, meter } => {
+            Event::Started { id, listeners, meter } => {
                 let mut descriptors = descriptors.into_iter();
-                let listener = if runtime_api { descriptors.next() } else { None };
+                let listeners = descriptors.by_ref().take(listeners).collect();
                 let files = meter.into_iter().zip(descriptors).collect();
                 let answer = state.entries.get_mut(&id).and_then(|entry| entry.answer.take());
                 // When nobody waits any more, the guard of the caller has sent a kill.
-                if let Some(Err(_unwanted)) = answer.map(|answer| answer.send(Ok((listener, files)))) {
+                if let Some(Err(_unwanted)) = answer.map(|answer| answer.send(Ok((listeners, files)))) {
                     tracing::debug!(id, "a sandbox stands that nobody waits for");
                 }
             }

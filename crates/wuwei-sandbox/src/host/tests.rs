@@ -42,6 +42,7 @@ fn shell(name: &str, script: &str) -> LaunchRequest {
         ephemeral_mb: 512,
         control: true,
         runtime_api: false,
+        relay: false,
     }
 }
 

@@ -28,6 +28,8 @@ use crate::sys::{
 
 /// Port of the Runtime API inside every sandbox.
 pub(crate) const RUNTIME_API_PORT: u16 = 9001;
+/// Port of the way back to the platform inside every sandbox.
+pub(crate) const RELAY_PORT: u16 = 9002;
 
 /// A step of building a sandbox that failed.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ pub(super) fn at_step<T, E: Into<io::Error>>(step: &str, result: Result<T, E>) -
 /// What the first process of a sandbox tells the launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// Everything stands; the runtime starts. Comes with the listener when one was wanted.
+    /// Everything stands; the runtime starts. Comes with the listeners that were wanted.
     Enclosed,
     /// A step failed; the process exits.
     Broken(String),
@@ -92,11 +94,11 @@ impl Enclosure<'_> {
             Ok(Cloned::Parent { pid, pidfd: _unused }) => self.reap(pid),
             Ok(Cloned::Child) => {
                 let error = self.become_runtime();
-                self.tell(&Report::Broken(format!("start `{}`: {error}", self.request.program.display())), None);
+                self.tell(&Report::Broken(format!("start `{}`: {error}", self.request.program.display())), &[]);
                 127
             }
             Err(step) => {
-                self.tell(&Report::Broken(step.to_string()), None);
+                self.tell(&Report::Broken(step.to_string()), &[]);
                 1
             }
         }
@@ -109,29 +111,27 @@ impl Enclosure<'_> {
             at_step("join control group", tasks.write_all(b"0"))?;
         }
         at_step("prefer as victim of memory pressure", fs::write("/proc/self/oom_score_adj", "500"))?;
-        let listener = match self.isolation {
+        let listeners = match self.isolation {
             Isolation::Full => self.enter_namespaces()?,
-            Isolation::Reduced => None,
+            Isolation::Reduced => Vec::new(),
         };
         set_resource_limits()?;
         self.give_up_privilege()?;
-        self.tell(&Report::Enclosed, listener.as_ref());
+        self.tell(&Report::Enclosed, &listeners);
         Ok(())
     }
 
-    /// Mounts, host name and network of the new namespaces; the listener for the Runtime API when one is wanted.
-    fn enter_namespaces(&self) -> Result<Option<TcpListener>, Step> {
+    /// Mounts, host name and network of the new namespaces; the listeners that are wanted.
+    fn enter_namespaces(&self) -> Result<Vec<TcpListener>, Step> {
         // After joining its groups, so that these are the root of what it sees.
         at_step("new cgroup namespace", enter_new_cgroup_namespace())?;
         at_step("set host name", rustix::system::sethostname(b"sandbox"))?;
         let view = View { template: &self.template, binds: &self.binds, ephemeral_mb: self.request.ephemeral_mb };
         view.enter()?;
         at_step("bring loopback up", bring_loopback_up())?;
-        let listener = self
-            .request
-            .runtime_api
-            .then(|| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", RUNTIME_API_PORT))));
-        listener.transpose()
+        let wanted = [(self.request.runtime_api, RUNTIME_API_PORT), (self.request.relay, RELAY_PORT)];
+        let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted);
+        wanted.map(|(_, port)| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", port)))).collect()
     }
 
     fn give_up_privilege(&self) -> Result<(), Step> {
@@ -220,7 +220,7 @@ impl Enclosure<'_> {
                     let code = status.exit_status();
                     let ended = code.or_else(|| status.terminating_signal().map(|signal| -signal));
                     let Some(ended) = ended else { continue };
-                    self.tell(&Report::Ended(ended), None);
+                    self.tell(&Report::Ended(ended), &[]);
                     return 0;
                 }
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -230,8 +230,8 @@ impl Enclosure<'_> {
     }
 
     /// Nothing is left to do when the launcher is gone: it takes the sandbox with it.
-    fn tell(&self, report: &Report, listener: Option<&TcpListener>) {
-        let descriptors: Vec<_> = listener.iter().map(|listener| listener.as_fd()).collect();
+    fn tell(&self, report: &Report, listeners: &[TcpListener]) {
+        let descriptors: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
         if send(&self.report, report, &descriptors).is_err() {
             leave(1);
         }

@@ -179,9 +179,9 @@ impl Launcher {
     fn handle_report(&mut self, id: u64) -> io::Result<()> {
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         match slot.take_report() {
-            Ok(Some((true, listener))) => {
+            Ok(Some((true, listeners))) => {
                 slot.started = true;
-                self.tell_started(id, &listener)
+                self.tell_started(id, &listeners)
             }
             Ok(Some((false, _))) => Ok(()),
             // Closed: the pid descriptor tells the rest.
@@ -194,13 +194,13 @@ impl Launcher {
         }
     }
 
-    fn tell_started(&self, id: u64, listener: &[OwnedFd]) -> io::Result<()> {
+    fn tell_started(&self, id: u64, listeners: &[OwnedFd]) -> io::Result<()> {
         let Some(slot) = self.slots.get(&id) else { return Ok(()) };
         let meter = slot.open_meter();
         let descriptors: Vec<BorrowedFd<'_>> =
-            listener.iter().chain(meter.iter().map(|(_, file)| file)).map(|descriptor| descriptor.as_fd()).collect();
+            listeners.iter().chain(meter.iter().map(|(_, file)| file)).map(|descriptor| descriptor.as_fd()).collect();
         let kinds = meter.iter().map(|(kind, _)| *kind).collect();
-        self.tell(&Event::Started { id, runtime_api: !listener.is_empty(), meter: kinds }, &descriptors)
+        self.tell(&Event::Started { id, listeners: listeners.len(), meter: kinds }, &descriptors)
     }
 
     fn handle_end(&mut self, id: u64) -> io::Result<()> {

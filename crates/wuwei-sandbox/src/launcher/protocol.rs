@@ -61,6 +61,8 @@ pub(crate) struct LaunchRequest {
     pub(crate) control: bool,
     /// Whether a listener for the Runtime API is wanted (full isolation only).
     pub(crate) runtime_api: bool,
+    /// Whether a listener for the way back to the platform is wanted (full isolation only).
+    pub(crate) relay: bool,
 }
 
 /// Server to launcher.
@@ -87,12 +89,12 @@ pub(crate) enum Event {
         /// What failed, for people.
         reason: String,
     },
-    /// The sandbox runs. Comes with the listener of the Runtime API (when wanted), then the meter's files.
+    /// The sandbox runs. Comes with the wanted listeners (the Runtime API's, then the relay's), then the meter's files.
     Started {
         /// Of the launch.
         id: u64,
-        /// Whether the first descriptor is a listener.
-        runtime_api: bool,
+        /// How many of the descriptors are listeners.
+        listeners: usize,
         /// What the other descriptors are.
         meter: Vec<MeterFile>,
     },

@@ -133,7 +133,7 @@ impl Slot {
         }
     }
 
-    /// Takes one report; gives the listener with [`Report::Enclosed`].
+    /// Takes one report; gives the listeners with [`Report::Enclosed`].
     pub(super) fn take_report(&mut self) -> io::Result<Option<(bool, Vec<OwnedFd>)>> {
         let Some(received) = receive::<Report>(&self.report)? else { return Ok(None) };
         match received.message {

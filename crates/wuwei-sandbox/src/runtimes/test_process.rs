@@ -172,5 +172,13 @@ fn spawn(mut command: Command, runtime_api: Option<TcpListener>) -> io::Result<S
         sender.send_replace(Some(exit));
     });
     let output = pipe::Receiver::from_owned_fd(read)?;
-    Ok(SandboxedProcess { control: UnixStream::from_std(ours)?, runtime_api, output, exit, controls })
+    Ok(SandboxedProcess {
+        control: UnixStream::from_std(ours)?,
+        runtime_api,
+        relay_listener: None,
+        relay: None,
+        output,
+        exit,
+        controls,
+    })
 }

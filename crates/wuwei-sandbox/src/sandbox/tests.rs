@@ -3,11 +3,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use wuwei_model::{InvocationId, Runtime};
+use wuwei_model::{FunctionKey, InvocationId, Runtime};
 
 use super::{Sandbox, SandboxMode, SandboxOptions, server_name, set_path};
 use crate::runtimes::RuntimeLayout;
-use crate::{Instance, InstanceFactory as _, InstanceSpec, Invocation, OutputSink, Reply, Runtimes, SearchPaths};
+use crate::{
+    Instance, InstanceFactory as _, InstanceIdentity, InstanceSpec, Invocation, OutputSink, Reply, Runtimes,
+    SearchPaths,
+};
 
 fn layout(path: &str) -> RuntimeLayout {
     RuntimeLayout {
@@ -75,6 +78,14 @@ async fn launch(sandbox: &Sandbox, runtime: &str, code_dir: PathBuf) -> Box<dyn 
         [("LAMBDA_TASK_ROOT", "/var/task"), ("LAMBDA_RUNTIME_DIR", "/var/runtime"), ("_HANDLER", "app.handler")];
     let spec = InstanceSpec {
         instance_id: "0123456789abcdef0123456789abcdef".to_owned(),
+        identity: InstanceIdentity {
+            function: FunctionKey {
+                account: "000000000000".to_owned(),
+                region: "us-east-1".to_owned(),
+                name: "f".to_owned(),
+            },
+            role: "arn:aws:iam::000000000000:role/r".to_owned(),
+        },
         runtime: Runtime::new(runtime),
         code_dir,
         handler: "app.handler".to_owned(),
