@@ -149,6 +149,11 @@ def error_document(error):
 
 def error_log(document):
     """The log entry of an error: indented with no-break spaces, as AWS's is, so that no viewer trims it."""
+    if WRITES_JSON:
+        import time
+
+        entry = dict({"timestamp": utc(time.time()), "level": "ERROR"}, **document)
+        return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace")[:LOG_BYTES_MAX]
     lines = ["[ERROR] " + document["errorType"]]
     if document["errorMessage"]:
         lines[0] += ": " + document["errorMessage"]
@@ -245,9 +250,59 @@ class LambdaContext:
 
 # --- logging ---
 
-def set_up_logging(logging):
-    """Gives the root logger Lambda's line format, in UTC, with the request id."""
+# Stands for a line break inside one log entry: keeps an entry of several lines one. No UTF-8 text has these bytes.
+INNER_BREAK = b"\xf8\xff"
+STANDARD_LEVELS = (0, 10, 20, 30, 40, 50)
+WRITES_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
+
+def write_entry(text):
+    """Writes one log entry, that stays one also when it has several lines."""
+    try:
+        out = sys.stdout.buffer
+        sys.stdout.flush()
+    except Exception:  # The function has put a stream of its own in place.
+        sys.stdout.write(text + "\n")
+        return
+    out.write(text.encode("utf-8", "backslashreplace").replace(b"\n", INNER_BREAK) + b"\n")
+    out.flush()
+
+
+def utc(seconds):
+    """A moment as the JSON format has it."""
     import time
+
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def set_up_logging(logging):
+    """Gives the root logger Lambda's line format, in UTC, with the request id; or its JSON format."""
+    import time
+
+    standard = set(vars(logging.makeLogRecord({}))) | {"aws_request_id", "tenant_id", "message", "asctime"}
+
+    class LambdaJsonFormatter(logging.Formatter):
+        def format(self, record):
+            # Levels of the function's own count as the standard one below them.
+            level = max(known for known in STANDARD_LEVELS if known <= max(record.levelno, 0))
+            is_document = isinstance(record.msg, dict) and not record.args
+            entry = {
+                "timestamp": utc(record.created),
+                "level": logging.getLevelName(level),
+                "message": record.msg if is_document else record.getMessage(),
+                "logger": record.name,
+            }
+            if record.exc_info and record.exc_info[0]:
+                import traceback
+
+                entry["stackTrace"] = traceback.format_tb(record.exc_info[2])
+                entry["errorType"] = record.exc_info[0].__name__
+                entry["errorMessage"] = str(record.exc_info[1])
+            entry["requestId"] = record.aws_request_id
+            if record.exc_info:
+                entry["location"] = "%s:%s:%s" % (record.pathname, record.funcName, record.lineno)
+            own = {name: value for name, value in vars(record).items() if name not in standard and name not in entry}
+            return json.dumps(dict(entry, **own), ensure_ascii=False, default=str)
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
@@ -257,14 +312,20 @@ def set_up_logging(logging):
 
     class LambdaLoggerHandler(logging.Handler):
         def emit(self, record):
-            sys.stdout.write(self.format(record))
+            write_entry(self.format(record))
 
     logging.Formatter.converter = time.gmtime
-    line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
+    line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
     handler = LambdaLoggerHandler()
-    handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(LambdaJsonFormatter() if WRITES_JSON else logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
     handler.addFilter(LambdaLoggerFilter())
-    logging.getLogger().addHandler(handler)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    # Lambda's names that the module does not have itself.
+    level = {"TRACE": "DEBUG", "WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level)
+    if level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        root.setLevel(level)
 
 
 class LoggingHook:

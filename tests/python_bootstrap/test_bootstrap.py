@@ -379,3 +379,53 @@ def test_signals_are_handled_while_the_function_waits(ready):
     assert function.invoke().json == 0
     os.kill(function.process.pid, 10)
     assert function.invoke().json == 1
+
+
+def test_a_logged_message_of_several_lines_is_one_entry(ready):
+    function = ready("import logging\n" + HEAD + "print('before'); logging.warning('a\\nb'); print('after\\nlast')")
+    function.invoke()
+    lines = function.log_path.read_bytes().splitlines()
+    assert lines[0] == b"before" and lines[1].endswith(b"\ta\xf8\xffb") and lines[2:] == [b"after", b"last"]
+
+
+JSON_FORMAT = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
+
+
+def test_logging_has_lambdas_json_format(ready):
+    code = """
+import logging
+def handler(event, context):
+    logging.debug("below the level")
+    logging.info("plain %s", event)
+    logging.getLogger("x").warning({"a": 1}, extra={"order": "無為"})
+    try:
+        raise ValueError("why")
+    except ValueError:
+        logging.exception("two\\nlines")
+"""
+    function = ready(code, environment=JSON_FORMAT | {"TZ": "Asia/Tokyo"})
+    function.invoke("e", request_id="r-1")
+    plain, document, error = (json.loads(line) for line in function.log.splitlines())
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re.fullmatch(stamp, plain.pop("timestamp")) and re.fullmatch(stamp, document.pop("timestamp"))
+    assert plain == {"level": "INFO", "message": "plain e", "logger": "root", "requestId": "r-1"}
+    assert document == {
+        "level": "WARNING", "message": {"a": 1}, "logger": "x", "requestId": "r-1", "order": "無為",
+    }
+    assert error["message"] == "two\nlines"
+    assert (error["errorType"], error["errorMessage"], error["level"]) == ("ValueError", "why", "ERROR")
+    assert len(error["stackTrace"]) == 1 and re.search(r"app\.py:handler:\d+$", error["location"])
+
+
+def test_an_error_is_logged_as_json_when_the_format_is_json(ready):
+    function = ready(HEAD + "raise ValueError('why')", environment=JSON_FORMAT)
+    answer = function.invoke("e", request_id="r-1")
+    entry = json.loads(answer.log)
+    assert list(entry)[:2] == ["timestamp", "level"] and entry["level"] == "ERROR"
+    assert {name: entry[name] for name in answer.json} == answer.json
+
+
+def test_the_levels_of_lambda_are_levels_of_logging(ready):
+    code = "import logging\ndef handler(event, context):\n    return logging.getLogger().level"
+    for level, expected in (("TRACE", 10), ("INFO", 20), ("WARN", 30), ("FATAL", 50), ("loud", 30), ("", 30)):
+        assert ready(code, environment={"AWS_LAMBDA_LOG_LEVEL": level}).invoke().json == expected, level

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use wuwei_model::{CodeDigest, FunctionKey, InvocationId, InvocationReport, Version};
+use wuwei_model::{CodeDigest, FunctionKey, FunctionVersion, InvocationId, InvocationReport};
 use wuwei_recorder::{LogStream, Recorder};
 use wuwei_sandbox::OutputSink;
 use wuwei_store::Store;
@@ -23,12 +23,18 @@ impl CodeStore for Store {
 /// Opens the logs of instances.
 pub(crate) trait Journal: Send + Sync {
     /// Opens the log of a new instance.
-    fn open(&self, function: &FunctionKey, version: Version, instance_id: &str) -> Box<dyn InstanceLog>;
+    fn open(&self, function: &FunctionVersion, instance_id: &str) -> Box<dyn InstanceLog>;
+    /// Counts a call that was refused with 429.
+    fn throttled(&self, function: &FunctionKey);
 }
 
 impl Journal for Recorder {
-    fn open(&self, function: &FunctionKey, version: Version, instance_id: &str) -> Box<dyn InstanceLog> {
-        Box::new(self.stream(function, version, instance_id))
+    fn open(&self, function: &FunctionVersion, instance_id: &str) -> Box<dyn InstanceLog> {
+        Box::new(self.stream(function, instance_id))
+    }
+
+    fn throttled(&self, function: &FunctionKey) {
+        self.throttled(function);
     }
 }
 

@@ -190,6 +190,11 @@ impl Shared {
         self.progress.notify_waiters();
     }
 
+    fn throttled(&self, function: &FunctionKey) {
+        self.counters.throttles.increment();
+        self.journal.throttled(function);
+    }
+
     pub(crate) fn fleet(&self) -> MutexGuard<'_, Fleet> {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,7 +223,7 @@ impl Admission {
         match entered {
             Ok(()) => Ok(Self { shared: Arc::clone(shared), function }),
             Err(NotAdmitted::Limit) => {
-                shared.counters.throttles.increment();
+                shared.throttled(&function.key);
                 Err(InvokeError::TooManyRequests(NO_CAPACITY))
             }
             Err(NotAdmitted::Closed) => Err(InvokeError::ShuttingDown),
@@ -235,7 +240,7 @@ impl Admission {
                     counters.errors.increment();
                 }
             }
-            Err(InvokeError::TooManyRequests(_)) => counters.throttles.increment(),
+            Err(InvokeError::TooManyRequests(_)) => self.shared.throttled(&self.function.key),
             Err(InvokeError::Launch(_) | InvokeError::ShuttingDown | InvokeError::Internal) => {
                 counters.failures.increment();
             }

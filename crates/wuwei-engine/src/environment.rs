@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use wuwei_model::{FunctionVersion, RuntimeFamily};
+use wuwei_model::{FunctionVersion, LogFormat, RuntimeFamily};
 
 const TASK_ROOT: &str = "/var/task";
 const RUNTIME_DIR: &str = "/var/runtime";
@@ -55,7 +55,14 @@ pub(crate) fn environment_of(function: &FunctionVersion, log_stream_name: &str) 
         ("PATH", EXECUTABLE_PATH.to_owned()),
         ("LD_LIBRARY_PATH", LIBRARY_PATH.to_owned()),
         ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
+        ("AWS_LAMBDA_LOG_FORMAT", settings.logging.format.as_str().to_owned()),
     ]);
+    match settings.logging.format {
+        LogFormat::Text => {}
+        LogFormat::Json { application, system: _ } => {
+            variables.insert("AWS_LAMBDA_LOG_LEVEL", application.as_str().to_owned());
+        }
+    }
     if family == RuntimeFamily::Python {
         variables.insert("PYTHONPATH", RUNTIME_DIR.to_owned());
     }
@@ -72,7 +79,7 @@ pub(crate) fn environment_of(function: &FunctionVersion, log_stream_name: &str) 
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", settings.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_VERSION", function.version.to_string()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", function.key.name)),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream_name.to_owned()),
         ("LAMBDA_TASK_ROOT", TASK_ROOT.to_owned()),
         ("LAMBDA_RUNTIME_DIR", RUNTIME_DIR.to_owned()),
@@ -93,7 +100,7 @@ mod tests {
 
     use super::{environment_of, is_reserved_variable};
     use crate::testing::function;
-    use wuwei_model::{EnvironmentVariables, FunctionVersion, Runtime};
+    use wuwei_model::{ApplicationLogLevel, EnvironmentVariables, FunctionVersion, LogFormat, Runtime, SystemLogLevel};
 
     fn variables(function: &FunctionVersion) -> BTreeMap<String, String> {
         environment_of(function, "2026/11/20/[$LATEST]0123").into_iter().collect()
@@ -126,6 +133,20 @@ mod tests {
         let variables = variables(&function);
         assert!(!variables.contains_key("AWS_EXECUTION_ENV"));
         assert!(!variables.contains_key("PYTHONPATH"));
+    }
+
+    #[test]
+    fn the_logging_configuration_is_told_to_the_runtime() {
+        let mut function = function("f");
+        let text = variables(&function);
+        assert_eq!(text["AWS_LAMBDA_LOG_FORMAT"], "Text");
+        assert!(!text.contains_key("AWS_LAMBDA_LOG_LEVEL"));
+        let (application, system) = (ApplicationLogLevel::Debug, SystemLogLevel::Warn);
+        function.settings.logging.format = LogFormat::Json { application, system };
+        function.settings.logging.group = Some("/mine".to_owned());
+        let json = variables(&function);
+        assert_eq!((&*json["AWS_LAMBDA_LOG_FORMAT"], &*json["AWS_LAMBDA_LOG_LEVEL"]), ("JSON", "DEBUG"));
+        assert_eq!(json["AWS_LAMBDA_LOG_GROUP_NAME"], "/mine");
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(crate) async fn start(shared: Arc<Shared>, order: StartOrder) {
 /// Builds the sandbox. The returned moment is when the runtime was started.
 async fn launch(shared: &Shared, function: &FunctionVersion) -> Result<(Box<Live>, Instant), StartFailure> {
     let instance_id = Uuid::new_v4().simple().to_string();
-    let mut log = shared.journal.open(&function.key, function.version, &instance_id);
+    let mut log = shared.journal.open(function, &instance_id);
     let spec = InstanceSpec {
         environment: environment_of(function, log.name()),
         instance_id,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wuwei_model::{
     Architecture, CodeDigest, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, InvocationId,
-    LastUpdateStatus, Runtime, State, Version,
+    LastUpdateStatus, LoggingConfig, Runtime, State, Version,
 };
 
 use crate::collaborators::CodeStore;
@@ -130,6 +130,7 @@ pub(crate) fn function(name: &str) -> FunctionVersion {
             ephemeral_mb: 512,
             environment: None,
             architecture: Architecture::X86_64,
+            logging: LoggingConfig::default(),
         },
         code: FunctionCode { digest: CodeDigest::of(b"code"), size_bytes: 4 },
         last_modified_ms: 0,

@@ -1,6 +1,7 @@
 //! wuwei's own endpoints, under `/_wuwei/v1/`; signed like all others, for the service `wuwei` or `lambda`.
 
 mod code;
+mod cost;
 mod follow;
 mod keys;
 mod logs;
@@ -75,6 +76,7 @@ async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
             Ok(Answer::json(StatusCode::OK, &json!(request.exchange.parts.options.runtimes)))
         }
         (Method::GET, ["v1", "logs", function]) => logs::answer(&request, function).await,
+        (Method::GET, ["v1", "cost"]) => cost::answer(&request).await,
         (Method::GET, ["v1", "keys"]) => keys::list(&request).await,
         (Method::POST, ["v1", "keys"]) => keys::create(&request).await,
         (Method::DELETE, ["v1", "keys", id]) => keys::delete(&request, id).await,

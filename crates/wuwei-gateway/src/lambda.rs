@@ -8,6 +8,7 @@ mod dispatch;
 mod environment;
 mod error;
 mod listing;
+mod logging;
 mod lookup;
 mod marker;
 mod operations;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use http::StatusCode;
 
 use wuwei_engine::EngineSnapshot;
+use wuwei_recorder::{FunctionCounts, RecorderSnapshot};
 
 use crate::gateway::{Counters, Parts};
 use crate::wire::Answer;
@@ -17,11 +18,18 @@ pub(crate) fn answer(parts: &Parts) -> Answer {
         parts.started.elapsed().as_secs_f64(),
         &parts.counters,
         &parts.engine.snapshot(),
+        &parts.recorder.snapshot(),
     );
     Answer::new(StatusCode::OK, "text/plain; version=0.0.4", text)
 }
 
-fn render(version: &str, uptime_s: f64, counters: &Counters, engine: &EngineSnapshot) -> String {
+fn render(
+    version: &str,
+    uptime_s: f64,
+    counters: &Counters,
+    engine: &EngineSnapshot,
+    recorder: &RecorderSnapshot,
+) -> String {
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, samples: &[(String, String)]| {
         write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n").expect("writing to a String cannot fail");
@@ -69,26 +77,128 @@ fn render(version: &str, uptime_s: f64, counters: &Counters, engine: &EngineSnap
     for (name, help, value) in counted {
         metric(name, "counter", help, &plain(value.to_string()));
     }
+    let counted = [
+        ("wuwei_lost_log_lines_total", "Log lines lost because they came too fast.", recorder.lost_log_lines),
+        ("wuwei_ledger_entries_total", "Entries of the ledger that are on the disk.", recorder.ledger_entries),
+        ("wuwei_lost_ledger_entries_total", "Entries that the disk refused for good.", recorder.lost_ledger_entries),
+    ];
+    for (name, help, value) in counted {
+        metric(name, "counter", help, &plain(value.to_string()));
+    }
+    for (name, help, value_of) in FUNCTION_METRICS {
+        metric(name, "counter", help, &function_samples(recorder, *value_of));
+    }
     text
+}
+
+/// How one number of a function is written.
+type ValueOf = fn(&FunctionCounts) -> String;
+
+/// What is counted of each function; see [`wuwei_recorder::FUNCTIONS_METERED_MAX`] for how many have numbers of
+/// their own.
+const FUNCTION_METRICS: &[(&str, &str, ValueOf)] = &[
+    ("wuwei_function_invocations_total", "Attempts that ended, with whatever outcome.", |counts| {
+        counts.invocations.to_string()
+    }),
+    ("wuwei_function_failed_invocations_total", "Attempts that did not end in success.", |counts| {
+        counts.errors.to_string()
+    }),
+    ("wuwei_function_cold_starts_total", "Attempts whose report names an initialisation.", |counts| {
+        counts.cold_starts.to_string()
+    }),
+    ("wuwei_function_throttles_total", "Calls of the function that were refused with 429.", |counts| {
+        counts.throttles.to_string()
+    }),
+    ("wuwei_function_duration_seconds_total", "Durations of attempts, without initialisations.", |counts| {
+        seconds(counts.duration_us)
+    }),
+    ("wuwei_function_billed_seconds_total", "Billed durations of attempts.", |counts| {
+        seconds(counts.billed_ms.saturating_mul(1_000))
+    }),
+    ("wuwei_function_cpu_seconds_total", "CPU time that attempts used.", |counts| seconds(counts.cpu_us)),
+    ("wuwei_function_lost_log_lines_total", "Log lines of the function that were lost.", |counts| {
+        counts.lost_log_lines.to_string()
+    }),
+];
+
+/// One sample for each function, and one for all that have none of their own, once there are such.
+fn function_samples(recorder: &RecorderSnapshot, value_of: ValueOf) -> Vec<(String, String)> {
+    let own = recorder
+        .functions
+        .iter()
+        .map(|(key, counts)| (format!("{{account=\"{}\",function=\"{}\"}}", key.account, key.name), value_of(counts)));
+    let others = (recorder.others != FunctionCounts::default())
+        .then(|| ("{account=\"\",function=\"(others)\"}".to_owned(), value_of(&recorder.others)));
+    own.chain(others).collect()
+}
+
+/// Microseconds as seconds.
+fn seconds(us: u64) -> String {
+    format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::render;
     use crate::gateway::Counters;
+    use std::collections::BTreeMap;
     use std::sync::atomic::Ordering;
     use wuwei_engine::EngineSnapshot;
+    use wuwei_model::FunctionKey;
+    use wuwei_recorder::{FunctionCounts, RecorderSnapshot};
+
+    fn page() -> String {
+        let counters = Counters::default();
+        counters.answers[1].store(3, Ordering::Relaxed);
+        let engine = EngineSnapshot { cold_starts: 7, ..EngineSnapshot::default() };
+        let key = FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: "f".into() };
+        let counts = FunctionCounts { invocations: 4, duration_us: 1_500_000, ..FunctionCounts::default() };
+        let others = FunctionCounts { throttles: 2, ..FunctionCounts::default() };
+        let recorder =
+            RecorderSnapshot { functions: vec![(key, counts)], others, lost_log_lines: 9, ..Default::default() };
+        render("1.2.3", 4.5, &counters, &engine, &recorder)
+    }
+
+    /// Name, type, labels and help of every metric, as a row of docs/metrics.md.
+    fn rows(page: &str) -> Vec<String> {
+        let samples = page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
+        let mut labels = BTreeMap::new();
+        for (sample, _) in samples {
+            let (name, rest) = sample.split_once('{').unwrap_or((sample, ""));
+            let names = rest.split(',').filter_map(|label| Some(format!("`{}`", label.split_once('=')?.0)));
+            labels.insert(name, names.collect::<Vec<_>>().join(", "));
+        }
+        let mut kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let helps = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+        let row = |(name, help): (&str, &str)| {
+            let (of, kind) = kinds.next().unwrap();
+            assert_eq!(of, name);
+            format!("| `{name}` | {kind} | {} | {help} |", labels[name])
+        };
+        helps.map(row).collect()
+    }
 
     #[test]
     fn every_metric_has_help_type_and_a_sample() {
-        let counters = Counters::default();
-        counters.answers[1].store(3, Ordering::Relaxed);
-        let text = render("1.2.3", 4.5, &counters, &EngineSnapshot { cold_starts: 7, ..EngineSnapshot::default() });
-        assert!(text.contains("wuwei_build_info{version=\"1.2.3\"} 1\n"), "{text}");
-        assert!(text.contains("wuwei_gateway_answers_total{status=\"2xx\"} 3\n"), "{text}");
-        let helps = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        let types = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
-        assert_eq!((helps, types), (14, 14));
-        assert!(text.contains("wuwei_cold_starts_total 7\n"), "{text}");
+        let text = page();
+        for line in [
+            "wuwei_build_info{version=\"1.2.3\"} 1",
+            "wuwei_gateway_answers_total{status=\"2xx\"} 3",
+            "wuwei_cold_starts_total 7",
+            "wuwei_lost_log_lines_total 9",
+            "wuwei_function_invocations_total{account=\"000000000000\",function=\"f\"} 4",
+            "wuwei_function_duration_seconds_total{account=\"000000000000\",function=\"f\"} 1.500000",
+            "wuwei_function_throttles_total{account=\"\",function=\"(others)\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_every_metric_and_no_other() {
+        let documented = include_str!("../../../docs/metrics.md");
+        let documented: Vec<&str> = documented.lines().filter(|line| line.starts_with("| `wuwei_")).collect();
+        let rows = rows(&page());
+        assert_eq!(documented, rows, "docs/metrics.md must hold exactly these rows:\n{}", rows.join("\n"));
     }
 }

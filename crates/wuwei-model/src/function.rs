@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{CodeDigest, EnvironmentVariables};
+use crate::{CodeDigest, EnvironmentVariables, LoggingConfig};
 
 /// Which function: the identity that names, ARNs and keys of the store are built from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,6 +142,8 @@ pub struct FunctionSettings {
     pub environment: Option<EnvironmentVariables>,
     /// Exactly one.
     pub architecture: Architecture,
+    /// How its log is written.
+    pub logging: LoggingConfig,
 }
 
 /// Life cycle of a function (AWS's `State`).
@@ -189,4 +191,12 @@ pub struct FunctionVersion {
     pub last_update_status: LastUpdateStatus,
     /// Why, when the last change failed.
     pub last_update_reason: Option<String>,
+}
+
+impl FunctionVersion {
+    /// Name of the log group that its log belongs to.
+    #[must_use]
+    pub fn log_group(&self) -> String {
+        self.settings.logging.group.clone().unwrap_or_else(|| format!("/aws/lambda/{}", self.key.name))
+    }
 }

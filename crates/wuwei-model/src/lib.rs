@@ -6,6 +6,7 @@ mod digest;
 mod function;
 mod invocation;
 pub mod limits;
+mod logging;
 mod name;
 mod secret;
 pub mod service;
@@ -16,5 +17,6 @@ pub use function::{
     RuntimeFamily, State, Version,
 };
 pub use invocation::{FunctionErrorKind, InvocationId, InvocationReport, Outcome};
+pub use logging::{ApplicationLogLevel, LogFormat, LoggingConfig, SystemLogLevel};
 pub use name::{FunctionReference, ParseFunctionReferenceError};
 pub use secret::EnvironmentVariables;

@@ -96,6 +96,12 @@ pub(crate) fn unix_ms(at: SystemTime) -> i64 {
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// `2026-11-20T08:00:00.000Z`.
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::from(at).format(format).expect("every component is there and the year has four digits")
+}
+
 /// Names are validated at the edge; should one slip through, it still cannot leave the directory.
 fn file_name_of(component: &str) -> String {
     let is_harmless = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '$');

@@ -12,8 +12,14 @@ const BYTES_PER_MB: u64 = 1024 * 1024;
 /// `INIT_START Runtime Version: …`. wuwei has no runtime versions of AWS's kind: the runtime's name stands for its
 /// version, and the ARN ends in the SHA-256 of that.
 pub(crate) fn init_start(region: &str, runtime: &str) -> String {
+    let arn = runtime_version_arn(region, runtime);
+    format!("INIT_START Runtime Version: {runtime}\tRuntime Version ARN: {arn}")
+}
+
+/// `arn:aws:lambda:<region>::runtime:<digest>`.
+pub(crate) fn runtime_version_arn(region: &str, runtime: &str) -> String {
     let digest = CodeDigest::of(runtime.as_bytes()).to_hex();
-    format!("INIT_START Runtime Version: {runtime}\tRuntime Version ARN: arn:aws:lambda:{region}::runtime:{digest}")
+    format!("arn:aws:lambda:{region}::runtime:{digest}")
 }
 
 /// `START RequestId: … Version: …`.
@@ -29,14 +35,9 @@ pub(crate) fn end(id: &InvocationId) -> String {
 /// `REPORT RequestId: …`, with `Init Duration` after a cold start, and a status after what was not the handler's own
 /// success or error.
 pub(crate) fn report(report: &InvocationReport) -> String {
-    let InvocationReport { id, outcome, duration, init, billed_ms, memory_mb, peak_memory_bytes, cpu_us: _ } = report;
-    let used_mb = match outcome {
-        Outcome::OutOfMemory => u64::from(*memory_mb),
-        Outcome::Success | Outcome::FunctionError | Outcome::Timeout | Outcome::Crash => {
-            // The kernel counts pages of the sandbox itself and of what it is about to reclaim.
-            peak_memory_bytes.div_ceil(BYTES_PER_MB).min(u64::from(*memory_mb))
-        }
-    };
+    let InvocationReport { id, outcome, duration, init, billed_ms, memory_mb, peak_memory_bytes: _, cpu_us: _ } =
+        report;
+    let used_mb = used_mb(report);
     let status = match outcome {
         Outcome::Success | Outcome::FunctionError => "",
         Outcome::Timeout => "Status: timeout",
@@ -49,6 +50,17 @@ pub(crate) fn report(report: &InvocationReport) -> String {
          Max Memory Used: {used_mb} MB\t{init}{status}",
         milliseconds(*duration)
     )
+}
+
+/// Highest memory use, in MB; never more than there is.
+pub(crate) fn used_mb(report: &InvocationReport) -> u64 {
+    match report.outcome {
+        Outcome::OutOfMemory => u64::from(report.memory_mb),
+        Outcome::Success | Outcome::FunctionError | Outcome::Timeout | Outcome::Crash => {
+            // The kernel counts pages of the sandbox itself and of what it is about to reclaim.
+            report.peak_memory_bytes.div_ceil(BYTES_PER_MB).min(u64::from(report.memory_mb))
+        }
+    }
 }
 
 /// Milliseconds with two digits after the point, rounded.

@@ -1,6 +1,6 @@
 //! The bounded queue between the streams and the writing thread.
 //!
-//! Its rule when full: the function's lines are refused (the stream counts them and says so in the log), the
+//! Its rule when full, or when a function is faster than its rate: the function's lines are refused (the stream counts them and says so in the log), the
 //! platform's wait, for they are few and the log is worth little without them.
 
 use std::collections::VecDeque;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wuwei_model::FunctionKey;
 
+use crate::rate::Rate;
 use crate::record::LogRecord;
 
 /// What a record weighs beside its message, in bytes: names, and the queue's own bookkeeping.
@@ -24,11 +25,13 @@ pub(crate) struct Limits {
     pub(crate) stream_bytes: usize,
     /// Of all functions' lines together. The platform's lines have as much again.
     pub(crate) total_bytes: usize,
+    /// Of one function over time.
+    pub(crate) rate: Rate,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { stream_bytes: 8 * 1024 * 1024, total_bytes: 32 * 1024 * 1024 }
+        Self { stream_bytes: 8 * 1024 * 1024, total_bytes: 32 * 1024 * 1024, rate: Rate::default() }
     }
 }
 
@@ -46,12 +49,26 @@ impl QueuedRecord {
         backlog.fetch_add(weight_of(&record), Ordering::Relaxed);
         Self { function, record, backlog }
     }
+
+    /// What it counts as, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        weight_of(&self.record)
+    }
 }
 
 impl Drop for QueuedRecord {
     fn drop(&mut self) {
         self.backlog.fetch_sub(weight_of(&self.record), Ordering::Relaxed);
     }
+}
+
+/// Something that is alone is never too much. The record itself is in the backlog of its stream already.
+fn has_room(state: &State, record: &QueuedRecord, limits: Limits) -> bool {
+    let weight = weight_of(&record.record);
+    let backlog = record.backlog.load(Ordering::Relaxed);
+    let fits_stream = backlog <= limits.stream_bytes || backlog == weight;
+    let fits_total = state.bytes == 0 || state.bytes + weight <= limits.total_bytes;
+    fits_stream && fits_total
 }
 
 fn weight_of(record: &LogRecord) -> usize {
@@ -105,7 +122,7 @@ impl Queue {
     /// A line of a function's; false when there is no room for it.
     pub(crate) fn offer(&self, record: QueuedRecord) -> bool {
         let mut state = self.lock();
-        let has_room = self.has_room(&state, &record);
+        let has_room = has_room(&state, &record, self.limits);
         if has_room {
             let weight = weight_of(&record.record);
             self.push(&mut state, Item::Record(record), weight);
@@ -113,18 +130,12 @@ impl Queue {
         has_room
     }
 
-    /// Whether an offer of this record would be taken now.
-    pub(crate) fn has_room_for(&self, record: &QueuedRecord) -> bool {
-        self.has_room(&self.lock(), record)
-    }
-
-    /// Something that is alone is never too much. The record itself is in the backlog of its stream already.
-    fn has_room(&self, state: &State, record: &QueuedRecord) -> bool {
-        let weight = weight_of(&record.record);
-        let backlog = record.backlog.load(Ordering::Relaxed);
-        let fits_stream = backlog <= self.limits.stream_bytes || backlog == weight;
-        let fits_total = state.bytes == 0 || state.bytes + weight <= self.limits.total_bytes;
-        fits_stream && fits_total
+    /// Whether there is room for this record and a good deal more: so that a stream that has lost lines has a few
+    /// gaps, and not one after every line.
+    pub(crate) fn has_ample_room_for(&self, record: &QueuedRecord) -> bool {
+        let Limits { stream_bytes, total_bytes, rate } = self.limits;
+        let ample = Limits { stream_bytes: stream_bytes / 2, total_bytes: total_bytes / 2, rate };
+        has_room(&self.lock(), record, ample)
     }
 
     /// A line of the platform's: blocks while there is no room even for these. Never for long: the writer needs

@@ -9,12 +9,15 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use thiserror::Error;
+use time::Date;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::spawn_blocking;
-use wuwei_model::{FunctionKey, Version};
+use wuwei_model::{FunctionKey, FunctionVersion};
 
 use crate::files;
 use crate::followers::Followers;
+use crate::ledger::{Ledger, UsageRow};
+use crate::meter::{FunctionCounts, Meters};
 use crate::queue::{Item, Limits, Queue};
 use crate::read;
 use crate::record::LogRecord;
@@ -57,15 +60,18 @@ pub struct Recorder {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) queue: Arc<Queue>,
+    pub(crate) meters: Meters,
+    pub(crate) ledger: Ledger,
     followers: Arc<Followers>,
     directory: PathBuf,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
-    /// Makes `directory` (0700) if need be, removes logs older than 14 days, and starts the writing thread.
-    pub fn open(directory: &Path) -> Result<Self, RecorderError> {
-        let (mut shared, writer) = assemble(directory, Limits::default(), SystemTime::now())?;
+    /// Makes the directories of logs and ledger (0700) if need be, removes logs older than 14 days, and starts the
+    /// writing threads.
+    pub fn open(directory: &Path, ledger: &Path) -> Result<Self, RecorderError> {
+        let (mut shared, writer) = assemble(directory, ledger, Limits::default(), SystemTime::now())?;
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.run());
         shared.thread = Some(thread.map_err(failed("start a thread for", directory))?);
         Ok(Self { shared: Arc::new(shared) })
@@ -73,8 +79,34 @@ impl Recorder {
 
     /// Opens the stream `YYYY/MM/DD/[version]<instance id>` of an instance. Writes nothing yet.
     #[must_use]
-    pub fn stream(&self, function: &FunctionKey, version: Version, instance_id: &str) -> LogStream {
-        LogStream::new(Arc::clone(&self.shared), function, version, instance_id, SystemTime::now())
+    pub fn stream(&self, function: &FunctionVersion, instance_id: &str) -> LogStream {
+        LogStream::new(Arc::clone(&self.shared), function, instance_id, SystemTime::now())
+    }
+
+    /// A call was refused with 429 before it reached an instance.
+    pub fn throttled(&self, function: &FunctionKey) {
+        self.shared.meters.of(function).throttled();
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn snapshot(&self) -> RecorderSnapshot {
+        let Shared { meters, ledger, .. } = &*self.shared;
+        let (functions, others) = meters.read();
+        RecorderSnapshot {
+            functions,
+            others,
+            lost_log_lines: meters.lost_log_lines(),
+            ledger_entries: ledger.written(),
+            lost_ledger_entries: ledger.lost(),
+        }
+    }
+
+    /// What every function used on each of these days (UTC, both included), from the ledger: also what was used before
+    /// this server started, or by functions that are gone.
+    pub async fn usage(&self, first: Date, last: Date) -> Result<Vec<UsageRow>, RecorderError> {
+        let rows = self.shared.ledger.usage(first, last).await;
+        rows.map_err(failed("sum the ledger beside", &self.shared.directory))
     }
 
     /// Records in order of time, newest `limit`, not before `since_ms`.
@@ -101,8 +133,10 @@ impl Recorder {
         self.shared.followers.follow(function)
     }
 
-    /// Removes all logs of a function. Streams that are still open go on with an empty one.
+    /// Removes all logs of a function and its numbers; the ledger keeps what it used. Streams that are still open go on
+    /// with an empty log.
     pub async fn forget(&self, function: &FunctionKey) -> Result<(), RecorderError> {
+        self.shared.meters.forget(function);
         let (done, is_done) = oneshot::channel();
         self.shared.queue.request(Item::Forget { function: function.clone(), done });
         let directory = files::function_directory(&self.shared.directory, function);
@@ -115,6 +149,9 @@ impl Recorder {
         if let Err(error) = self.barrier(true).await {
             tracing::error!(%error, "the log cannot be flushed");
         }
+        if let Err(error) = self.shared.ledger.sync().await {
+            tracing::error!(%error, "the ledger cannot be flushed");
+        }
     }
 
     /// Waits until all that was queued before is in the files.
@@ -126,15 +163,37 @@ impl Recorder {
     }
 }
 
-/// All but the thread.
-fn assemble(directory: &Path, limits: Limits, now: SystemTime) -> Result<(Shared, Writer), RecorderError> {
+/// What was counted since the start.
+#[derive(Clone, Debug, Default)]
+pub struct RecorderSnapshot {
+    /// The functions that are counted one by one, in order.
+    pub functions: Vec<(FunctionKey, FunctionCounts)>,
+    /// All others together.
+    pub others: FunctionCounts,
+    /// Lines of all functions that were lost because they came too fast.
+    pub lost_log_lines: u64,
+    /// Entries of the ledger that reached the disk.
+    pub ledger_entries: u64,
+    /// Entries of the ledger that the disk refused for good.
+    pub lost_ledger_entries: u64,
+}
+
+/// All but the logs' thread.
+fn assemble(
+    directory: &Path,
+    ledger: &Path,
+    limits: Limits,
+    now: SystemTime,
+) -> Result<(Shared, Writer), RecorderError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(failed("make the log directory", directory))?;
     let queue = Arc::new(Queue::new(limits));
     let followers = Arc::new(Followers::default());
     let writer = Writer::new(directory.to_owned(), Arc::clone(&queue), Arc::clone(&followers), now)
         .map_err(failed("tidy up the log directory", directory))?;
-    Ok((Shared { queue, followers, directory: directory.to_owned(), thread: None }, writer))
+    let ledger = Ledger::open(ledger).map_err(failed("open the ledger", ledger))?;
+    let meters = Meters::new(limits.rate);
+    Ok((Shared { queue, meters, ledger, followers, directory: directory.to_owned(), thread: None }, writer))
 }
 
 impl Drop for Shared {
@@ -150,7 +209,7 @@ impl Drop for Shared {
 impl Recorder {
     /// A recorder whose writer works only when it is told to.
     pub(crate) fn held(directory: &Path, limits: Limits) -> (Self, Writer) {
-        let (shared, writer) = assemble(directory, limits, SystemTime::now()).unwrap();
+        let (shared, writer) = assemble(directory, &directory.join("ledger"), limits, SystemTime::now()).unwrap();
         (Self { shared: Arc::new(shared) }, writer)
     }
 }

@@ -1,16 +1,23 @@
 //! The log of one instance.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use time::OffsetDateTime;
 use time::macros::format_description;
-use wuwei_model::{FunctionKey, InvocationId, InvocationReport, Version};
+use wuwei_model::{
+    Architecture, FunctionKey, FunctionVersion, InvocationId, InvocationReport, LogFormat, SystemLogLevel, Version,
+};
 
+use crate::application;
 use crate::files::unix_ms;
+use crate::ledger::Entry;
 use crate::lines;
+use crate::meter::FunctionMeter;
+use crate::platform::{self, Event};
 use crate::queue::QueuedRecord;
 use crate::record::{Level, LogRecord};
 use crate::recorder::Shared;
@@ -22,12 +29,16 @@ const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// The log of one instance. Not shared: one invocation at a time writes to it.
 ///
-/// No method fails or waits for the disk. A function that writes faster than the disk takes it loses lines, and a
-/// platform line in their place says how many.
+/// No method fails or waits for the disk. A function that writes faster than its rate allows or the disk takes it loses
+/// lines, and a platform line in their place says how many. The end of an invocation goes into the ledger too.
 pub struct LogStream {
     shared: Arc<Shared>,
     function: Arc<FunctionKey>,
     version: Version,
+    architecture: Architecture,
+    ephemeral_mb: u32,
+    format: LogFormat,
+    meter: Arc<FunctionMeter>,
     name: String,
     request_id: Option<String>,
     tail: Tail,
@@ -35,6 +46,7 @@ pub struct LogStream {
     backlog: Arc<AtomicUsize>,
     /// Lines of the function's that found no room, since the last one that did.
     lost_lines: u64,
+    lost_bytes: u64,
 }
 
 impl fmt::Debug for LogStream {
@@ -45,24 +57,24 @@ impl fmt::Debug for LogStream {
 }
 
 impl LogStream {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        function: &FunctionKey,
-        version: Version,
-        instance_id: &str,
-        at: SystemTime,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, function: &FunctionVersion, instance_id: &str, at: SystemTime) -> Self {
         let day = OffsetDateTime::from(at).date();
         let day = day.format(format_description!("[year]/[month]/[day]")).expect("dates have all three parts");
+        let version = function.version;
         Self {
+            meter: shared.meters.of(&function.key),
             shared,
-            function: Arc::new(function.clone()),
+            function: Arc::new(function.key.clone()),
             version,
+            architecture: function.settings.architecture,
+            ephemeral_mb: function.settings.ephemeral_mb,
+            format: function.settings.logging.format,
             name: format!("{day}/[{version}]{instance_id}"),
             request_id: None,
             tail: Tail::default(),
             backlog: Arc::default(),
             lost_lines: 0,
+            lost_bytes: 0,
         }
     }
 
@@ -74,21 +86,34 @@ impl LogStream {
 
     /// Writes `INIT_START Runtime Version: …` as AWS does.
     pub fn init_start(&mut self, at: SystemTime, runtime: &str) {
-        let line = lines::init_start(&self.function.region, runtime);
-        self.platform(at, line);
+        match self.format {
+            LogFormat::Text => self.platform(at, lines::init_start(&self.function.region, runtime)),
+            LogFormat::Json { system, .. } => {
+                self.event(at, system, platform::init_start(at, &self.function, self.version, runtime));
+            }
+        }
     }
 
     /// Writes `START RequestId: … Version: …` and begins the tail of this invocation.
     pub fn start(&mut self, at: SystemTime, id: &InvocationId) {
         self.tail = Tail::default();
         self.request_id = Some(id.as_str().to_owned());
-        self.platform(at, lines::start(id, self.version));
+        match self.format {
+            LogFormat::Text => self.platform(at, lines::start(id, self.version)),
+            LogFormat::Json { system, .. } => self.event(at, system, platform::start(at, id.as_str(), self.version)),
+        }
     }
 
-    /// A line of the function's. Longer ones than 256 KB become several records.
+    /// A line of the function's. Longer ones than 256 KB become several records. In JSON format one of a level that
+    /// is not asked for is left out.
     pub fn line(&mut self, at: SystemTime, text: &str) {
-        self.tail.add(text);
-        let mut rest = text;
+        let judged = match self.format {
+            LogFormat::Text => Some(Cow::Borrowed(text)),
+            LogFormat::Json { application, .. } => application::judge(text, application, at),
+        };
+        let Some(text) = judged else { return };
+        self.tail.add(&text);
+        let mut rest = &*text;
         loop {
             let (part, next) = rest.split_at(split_point(rest));
             self.offer(at, part);
@@ -101,15 +126,33 @@ impl LogStream {
 
     /// A line of the platform's own (`… Task timed out after 3.00 seconds`).
     pub fn platform_line(&mut self, at: SystemTime, text: &str) {
-        self.platform(at, text.to_owned());
+        match self.format {
+            LogFormat::Text => self.platform(at, text.to_owned()),
+            LogFormat::Json { system, .. } => match platform::init_report(at, text) {
+                Some(event) => self.event(at, system, event),
+                None => self.platform(at, text.to_owned()),
+            },
+        }
     }
 
-    /// Writes END and REPORT in AWS's exact tab-separated form, and ends the tail.
+    /// Writes END and REPORT in AWS's exact tab-separated form (in JSON format: its events), ends the tail, and enters
+    /// the attempt into the ledger.
     pub fn end(&mut self, at: SystemTime, report: &InvocationReport) {
         self.tell_lost_lines(at);
-        self.platform(at, lines::end(&report.id));
-        self.platform(at, lines::report(report));
+        match self.format {
+            LogFormat::Text => {
+                self.platform(at, lines::end(&report.id));
+                self.platform(at, lines::report(report));
+            }
+            LogFormat::Json { system, .. } => {
+                self.event(at, system, platform::runtime_done(at, report));
+                self.event(at, system, platform::report(at, report));
+            }
+        }
         self.request_id = None;
+        let entry = Entry::new(at, &self.function, self.version, self.architecture, self.ephemeral_mb, report);
+        self.meter.attempt(entry.counts());
+        self.shared.ledger.append(entry);
     }
 
     /// Last 4 KB of the log of the invocation that ended (or runs), as AWS returns for `LogType=Tail`.
@@ -125,6 +168,12 @@ impl LogStream {
         self.put(at, message);
     }
 
+    fn event(&mut self, at: SystemTime, least: SystemLogLevel, event: Event) {
+        if event.level >= least {
+            self.platform(at, event.text);
+        }
+    }
+
     fn put(&self, at: SystemTime, message: String) {
         self.shared.queue.put(self.queued(at, Level::Platform, message));
     }
@@ -133,25 +182,39 @@ impl LogStream {
         let queued = self.queued(at, Level::Function, message.to_owned());
         if self.lost_lines > 0 {
             // The line that finds room again comes after the words about those that did not.
-            if !self.shared.queue.has_room_for(&queued) {
-                self.lost_lines += 1;
-                return;
+            if !self.shared.queue.has_ample_room_for(&queued) || !self.meter.may_write(queued.weight(), Instant::now())
+            {
+                return self.lose(message);
             }
             self.tell_lost_lines(at);
+        } else if !self.meter.may_write(queued.weight(), Instant::now()) {
+            return self.lose(message);
         }
         if !self.shared.queue.offer(queued) {
-            self.lost_lines += 1;
+            self.lose(message);
         }
+    }
+
+    fn lose(&mut self, message: &str) {
+        self.lost_lines += 1;
+        self.lost_bytes += u64::try_from(message.len()).unwrap_or(u64::MAX);
+        self.meter.log_line_lost();
     }
 
     fn tell_lost_lines(&mut self, at: SystemTime) {
         let lost_lines = std::mem::take(&mut self.lost_lines);
-        if lost_lines > 0 {
-            self.put(
-                at,
-                format!("wuwei: {lost_lines} lines lost here: the log was written faster than it could be stored"),
-            );
+        let lost_bytes = std::mem::take(&mut self.lost_bytes);
+        if lost_lines == 0 {
+            return;
         }
+        let words = match self.format {
+            LogFormat::Text => {
+                format!("wuwei: {lost_lines} lines lost here: the log was written faster than it could be stored")
+            }
+            // WARN, which no system log level leaves out.
+            LogFormat::Json { .. } => platform::logs_dropped(at, lost_lines, lost_bytes).text,
+        };
+        self.put(at, words);
     }
 
     fn queued(&self, at: SystemTime, level: Level, message: String) -> QueuedRecord {

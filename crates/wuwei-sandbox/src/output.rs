@@ -1,5 +1,6 @@
 //! Reads what a function prints, and cuts it into lines.
 
+use std::borrow::Cow;
 use std::os::fd::AsFd as _;
 use std::time::SystemTime;
 
@@ -14,6 +15,9 @@ mod tests;
 
 /// A line that is longer is cut: AWS's limit of one log event.
 pub(crate) const LINE_BYTES_MAX: usize = 256 * 1024;
+/// Stands for a line break inside one log entry: a runtime that knows its entries sends it, so that an entry of several
+/// lines stays one. No UTF-8 text has these bytes.
+const INNER_BREAK: [u8; 2] = [0xF8, 0xFF];
 /// What is read at once.
 const READ_BYTES: usize = 16 * 1024;
 /// What a drain reads at most. More cannot have been in the pipe before the answer (the largest pipe that an
@@ -70,7 +74,7 @@ impl OutputReader {
             }
         }
         if !self.pending.is_empty() {
-            sink.write_line(SystemTime::now(), &String::from_utf8_lossy(&self.pending));
+            self.emit(0, self.pending.len(), SystemTime::now(), sink);
         }
         self.pending = Vec::new();
     }
@@ -99,8 +103,23 @@ impl OutputReader {
     }
 
     fn emit(&self, start: usize, end: usize, at: SystemTime, sink: &mut dyn OutputSink) {
-        sink.write_line(at, &String::from_utf8_lossy(self.pending.get(start..end).unwrap_or_default()));
+        sink.write_line(at, &text_of(self.pending.get(start..end).unwrap_or_default()));
     }
+}
+
+/// An entry's text, with its inner line breaks; what is no UTF-8 is replaced.
+fn text_of(mut bytes: &[u8]) -> Cow<'_, str> {
+    if !bytes.contains(&INNER_BREAK[0]) {
+        return String::from_utf8_lossy(bytes);
+    }
+    let mut lines = Vec::new();
+    while let Some(at) = bytes.windows(INNER_BREAK.len()).position(|window| window == INNER_BREAK) {
+        let (line, rest) = bytes.split_at(at);
+        lines.push(String::from_utf8_lossy(line));
+        bytes = rest.get(INNER_BREAK.len()..).unwrap_or_default();
+    }
+    lines.push(String::from_utf8_lossy(bytes));
+    Cow::Owned(lines.join("\n"))
 }
 
 /// The nearest position at or before `position` that does not split a UTF-8 character.

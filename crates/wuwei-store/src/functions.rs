@@ -4,6 +4,7 @@
 //! are published. The versions themselves lie under keys that are written once, before the aggregate that names them;
 //! so compare-and-set of the one key is enough, and what a lost race or a crash leaves behind is named by nobody.
 
+mod logging;
 mod record;
 
 use std::collections::HashSet;

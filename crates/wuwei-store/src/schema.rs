@@ -18,9 +18,10 @@ pub(crate) struct Migration {
 ///
 /// A change of the records inside the values that an older binary would lose or misread is a step too, if only an
 /// empty one: the number is what keeps that binary away.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    description: "keys and values with revisions",
-    statements: "
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        description: "keys and values with revisions",
+        statements: "
         CREATE TABLE entry (
             key TEXT NOT NULL PRIMARY KEY,
             revision INTEGER NOT NULL,
@@ -31,7 +32,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             last INTEGER NOT NULL
         ) STRICT;
         INSERT INTO revision_counter (only_row, last) VALUES (1, 0);",
-}];
+    },
+    Migration { description: "functions' records may say how their logs are written", statements: "" },
+];
 
 /// Why the database cannot be brought to the present layout.
 #[derive(Debug, Error)]

@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Invoke(InvokeOptions),
     /// Show what a function wrote
     Logs(LogsOptions),
+    /// Show what functions used, and what AWS would have charged for it
+    Cost(CostOptions),
     /// List the functions
     Ls,
     /// Remove a function and all its versions
@@ -179,6 +181,31 @@ pub(crate) struct LogsOptions {
     /// At most so many of the newest lines
     #[arg(long, value_name = "LINES", default_value_t = 1000)]
     pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CostOptions {
+    /// What each row stands for
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = CostGrouping::Function)]
+    pub(crate) by: CostGrouping,
+    /// First day (UTC), for example 2026-11-01 [default: the first day of the month of the last day]
+    #[arg(long, value_name = "DAY")]
+    pub(crate) from: Option<String>,
+    /// Last day (UTC) [default: today]
+    #[arg(long, value_name = "DAY")]
+    pub(crate) to: Option<String>,
+    /// Print comma-separated values for spreadsheets
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
+/// What the rows of a bill stand for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CostGrouping {
+    /// A function
+    Function,
+    /// A day
+    Day,
 }
 
 #[derive(Debug, Args)]

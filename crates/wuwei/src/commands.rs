@@ -1,6 +1,7 @@
 //! One module per command, and what they share.
 
 pub(crate) mod completions;
+pub(crate) mod cost;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod env;

@@ -51,6 +51,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Deploy(options) => Box::pin(commands::deploy::run(session, options)).await,
         Command::Invoke(options) => commands::invoke::run(session, options).await,
         Command::Logs(options) => commands::logs::run(session, options).await,
+        Command::Cost(options) => commands::cost::run(session, options).await,
         Command::Ls => commands::ls::run(session).await,
         Command::Rm(options) => commands::rm::run(session, options).await,
         Command::Runtimes => commands::runtimes::run(session).await,

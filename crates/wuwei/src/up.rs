@@ -42,7 +42,7 @@ pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, F
     telemetry::start(session.environment.log_filter.as_deref())?;
     let signals = Signals::listen()?;
     let store = open_store(&settings).await?;
-    let recorder = Recorder::open(&settings.data_dir.join("logs"))
+    let recorder = Recorder::open(&settings.data_dir.join("logs"), &settings.data_dir.join("ledger"))
         .map_err(|error| Failure::local("open the recorder").because(error))?;
     let ComposedSandbox { sandbox, runtimes } = compose::compose_sandbox(&settings, &session.environment).await?;
     let engine = Engine::start(

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use wuwei_model::{FunctionKey, InvocationId, InvocationReport, Version};
+use wuwei_model::{FunctionKey, FunctionVersion, InvocationId, InvocationReport};
 
 use crate::collaborators::{InstanceLog, Journal};
 
@@ -18,9 +18,13 @@ impl FakeJournal {
 }
 
 impl Journal for FakeJournal {
-    fn open(&self, _: &FunctionKey, version: Version, instance_id: &str) -> Box<dyn InstanceLog> {
-        let name = format!("2026/11/20/[{version}]{instance_id}");
+    fn open(&self, function: &FunctionVersion, instance_id: &str) -> Box<dyn InstanceLog> {
+        let name = format!("2026/11/20/[{}]{instance_id}", function.version);
         Box::new(FakeLog { name, lines: Arc::clone(&self.lines), tail: String::new() })
+    }
+
+    fn throttled(&self, function: &FunctionKey) {
+        self.lines.lock().unwrap().push(format!("THROTTLED {}", function.name));
     }
 }
 

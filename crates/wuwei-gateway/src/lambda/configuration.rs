@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
-use wuwei_model::{FunctionVersion, LastUpdateStatus, State};
+use wuwei_model::{FunctionVersion, LastUpdateStatus, LogFormat, State};
 
 /// Why a function is Pending, or its change in progress, in AWS's words.
 pub(crate) const CREATING_REASON: &str = "The function is being created.";
@@ -64,7 +64,7 @@ pub(crate) fn configuration(version: &FunctionVersion, view: View) -> Map<String
     set("Architectures", json!([settings.architecture.as_str()]));
     set("EphemeralStorage", json!({ "Size": settings.ephemeral_mb }));
     set("SnapStart", json!({ "ApplyOn": "None", "OptimizationStatus": "Off" }));
-    set("LoggingConfig", json!({ "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{}", key.name) }));
+    set("LoggingConfig", logging(version));
     if view.with_state {
         let runtime_arn = runtime_version_arn(&key.region, settings.runtime.as_str());
         set("RuntimeVersionConfig", json!({ "RuntimeVersionArn": runtime_arn }));
@@ -74,6 +74,21 @@ pub(crate) fn configuration(version: &FunctionVersion, view: View) -> Map<String
         add_update(&mut members, version);
     }
     members
+}
+
+fn logging(version: &FunctionVersion) -> Value {
+    let config = &version.settings.logging;
+    let mut members = Map::new();
+    members.insert("LogFormat".to_owned(), json!(config.format.as_str()));
+    match config.format {
+        LogFormat::Text => {}
+        LogFormat::Json { application, system } => {
+            members.insert("ApplicationLogLevel".to_owned(), json!(application.as_str()));
+            members.insert("SystemLogLevel".to_owned(), json!(system.as_str()));
+        }
+    }
+    members.insert("LogGroup".to_owned(), json!(version.log_group()));
+    Value::Object(members)
 }
 
 fn add_state(members: &mut Map<String, Value>, version: &FunctionVersion) {

@@ -1,10 +1,10 @@
 //! From the members of a call to the settings of a function.
 
 use serde_json::{Map, Value};
-use wuwei_model::{Architecture, FunctionSettings, Runtime, RuntimeFamily, limits};
+use wuwei_model::{Architecture, FunctionSettings, LoggingConfig, Runtime, RuntimeFamily, limits};
 
-use super::environment;
 use super::error::ApiError;
+use super::{environment, logging};
 
 /// Settings of a new function; the members have passed validation.
 pub(super) fn of_new(members: &Map<String, Value>) -> Result<FunctionSettings, ApiError> {
@@ -26,6 +26,7 @@ pub(super) fn of_new(members: &Map<String, Value>) -> Result<FunctionSettings, A
         ephemeral_mb: limits::EPHEMERAL_MB_MIN,
         environment: None,
         architecture,
+        logging: LoggingConfig::default(),
     };
     update(&mut settings, members)?;
     Ok(settings)
@@ -59,6 +60,7 @@ pub(super) fn update(settings: &mut FunctionSettings, members: &Map<String, Valu
     if let Some(variables) = environment::read(members.get("Environment"))? {
         settings.environment = Some(variables);
     }
+    logging::update(&mut settings.logging, members.get("LoggingConfig"))?;
     Ok(())
 }
 

@@ -24,13 +24,10 @@ const NOT_YET: &[(&str, &str)] = &[
     ("TracingConfig.Mode", "PassThrough"),
     ("SnapStart.ApplyOn", "None"),
     ("PackageType", "Zip"),
-    ("LoggingConfig.LogFormat", "Text"),
-    ("LoggingConfig.ApplicationLogLevel", ""),
-    ("LoggingConfig.SystemLogLevel", ""),
 ];
 
 /// Refuses a call whose members ask for something that would not be done.
-pub(super) fn refuse(members: &Map<String, Value>, function_name: &str) -> Result<(), ApiError> {
+pub(super) fn refuse(members: &Map<String, Value>) -> Result<(), ApiError> {
     for (path, default) in NOT_YET {
         let value = lookup(members, path);
         // A tag says something also when its value is empty.
@@ -38,10 +35,6 @@ pub(super) fn refuse(members: &Map<String, Value>, function_name: &str) -> Resul
         if tagged || value.is_some_and(|value| !says_nothing(value) && value.as_str() != Some(default)) {
             return Err(not_yet(path, value, default));
         }
-    }
-    let group = lookup(members, "LoggingConfig.LogGroup").and_then(Value::as_str);
-    if group.is_some_and(|group| group != format!("/aws/lambda/{function_name}")) {
-        return Err(not_yet("LoggingConfig.LogGroup", None, ""));
     }
     Ok(())
 }
@@ -84,7 +77,7 @@ mod tests {
     #[test]
     fn defaults_pass_and_anything_else_is_refused_by_name() {
         let check = |members: serde_json::Value, refused: Option<&str>| {
-            let result = refuse(members.as_object().unwrap(), "f");
+            let result = refuse(members.as_object().unwrap());
             match refused {
                 None => assert!(result.is_ok(), "{members}"),
                 Some(path) => {
@@ -111,8 +104,5 @@ mod tests {
         check(json!({ "Tags": { "a": "b" } }), Some("Tags"));
         check(json!({ "DurableConfig": { "ExecutionTimeout": 1 } }), Some("DurableConfig"));
         check(json!({ "PackageType": "Image" }), Some("PackageType"));
-        check(json!({ "LoggingConfig": { "LogFormat": "Text", "LogGroup": "/aws/lambda/f" } }), None);
-        check(json!({ "LoggingConfig": { "LogFormat": "JSON" } }), Some("LoggingConfig.LogFormat"));
-        check(json!({ "LoggingConfig": { "LogGroup": "/mine" } }), Some("LoggingConfig.LogGroup"));
     }
 }

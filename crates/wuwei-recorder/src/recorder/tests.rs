@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::broadcast::error::RecvError;
-use wuwei_model::{FunctionKey, Version};
+use wuwei_model::FunctionKey;
 
 use super::{Recorder, RecorderError, Shared};
 use crate::files;
@@ -22,7 +22,7 @@ fn key(name: &str) -> FunctionKey {
 }
 
 fn say(recorder: &Recorder, function: &str, text: &str) {
-    recorder.stream(&key(function), Version::Latest, "i").line(SystemTime::now(), text);
+    recorder.stream(&crate::testing::function(function), "i").line(SystemTime::now(), text);
 }
 
 async fn messages(recorder: &Recorder, function: &str, limit: usize) -> Vec<String> {
@@ -38,7 +38,7 @@ fn file_of_today(directory: &Path, function: &str) -> std::path::PathBuf {
 #[tokio::test]
 async fn what_was_said_before_is_read_after_also_by_the_next_server() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(&directory.path().join("logs")).unwrap();
+    let recorder = Recorder::open(&directory.path().join("logs"), &directory.path().join("ledger")).unwrap();
     for number in 0..100 {
         say(&recorder, "f", &format!("{number}"));
     }
@@ -48,7 +48,7 @@ async fn what_was_said_before_is_read_after_also_by_the_next_server() {
     assert_eq!(messages(&recorder, "none", 3).await, [""; 0]);
     say(&recorder, "f", "last words");
     drop(recorder);
-    let recorder = Recorder::open(&directory.path().join("logs")).unwrap();
+    let recorder = Recorder::open(&directory.path().join("logs"), &directory.path().join("ledger")).unwrap();
     assert_eq!(messages(&recorder, "f", 1).await, ["last words"]);
     let later = files::unix_ms(SystemTime::now()) + 1_000_000;
     assert_eq!(recorder.read(&key("f"), later, 10).await.unwrap(), []);
@@ -57,7 +57,7 @@ async fn what_was_said_before_is_read_after_also_by_the_next_server() {
 #[tokio::test]
 async fn a_line_torn_by_a_crash_is_skipped_and_spoils_no_other() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path()).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
     say(&recorder, "f", "before");
     drop(recorder);
     let path = file_of_today(directory.path(), "f");
@@ -66,7 +66,7 @@ async fn a_line_torn_by_a_crash_is_skipped_and_spoils_no_other() {
         let mut file = fs::File::create(&path).unwrap();
         file.write_all(&whole).unwrap();
         file.write_all(&whole[..length]).unwrap();
-        let recorder = Recorder::open(directory.path()).unwrap();
+        let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
         say(&recorder, "f", "after");
         let found = messages(&recorder, "f", 10).await;
         // Cut just before its newline, the line is whole.
@@ -81,12 +81,12 @@ async fn many_streams_write_while_others_read_and_nothing_is_lost_or_mixed() {
     const STREAMS: usize = 8;
     const LINES: usize = 500;
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path()).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
     let writers: Vec<_> = (0..STREAMS)
         .map(|number| {
             let recorder = recorder.clone();
             tokio::spawn(async move {
-                let mut stream = recorder.stream(&key("f"), Version::Latest, &format!("i{number}"));
+                let mut stream = recorder.stream(&crate::testing::function("f"), &format!("i{number}"));
                 for line in 0..LINES {
                     stream.line(SystemTime::now(), &format!("{number} {line}"));
                     tokio::task::yield_now().await;
@@ -114,7 +114,7 @@ async fn many_streams_write_while_others_read_and_nothing_is_lost_or_mixed() {
 #[tokio::test]
 async fn followers_see_new_records_of_their_function_in_order() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path()).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
     say(&recorder, "f", "before");
     recorder.flush().await;
     let mut first = recorder.follow(&key("f"));
@@ -154,7 +154,7 @@ async fn a_follower_that_lags_is_told_how_many_records_it_lost() {
 #[tokio::test]
 async fn a_forgotten_log_is_gone_and_may_begin_again() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path()).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
     say(&recorder, "f", "secret");
     say(&recorder, "g", "kept");
     recorder.forget(&key("f")).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_forgotten_log_is_gone_and_may_begin_again() {
 #[tokio::test]
 async fn more_functions_than_open_files_are_all_recorded() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path()).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
     for round in 0..2 {
         for function in 0..150 {
             say(&recorder, &format!("f{function}"), &format!("{round}"));
@@ -201,7 +201,7 @@ async fn old_logs_go_at_open_and_when_a_day_begins() {
 #[tokio::test]
 async fn a_file_that_cannot_be_written_loses_its_records_and_stops_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path()).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
     // A file in the place of the function's directory.
     fs::create_dir_all(directory.path().join("000000000000/us-east-1")).unwrap();
     fs::write(directory.path().join("000000000000/us-east-1/f"), "").unwrap();
@@ -214,11 +214,11 @@ async fn a_file_that_cannot_be_written_loses_its_records_and_stops_nothing() {
 #[tokio::test]
 async fn nobody_waits_for_a_writer_that_is_gone() {
     let directory = tempfile::tempdir().unwrap();
-    let limits = Limits { stream_bytes: 100, total_bytes: 100 };
+    let limits = Limits { stream_bytes: 100, total_bytes: 100, ..Limits::default() };
     let (recorder, writer) = Recorder::held(directory.path(), limits);
     say(&recorder, "f", "1");
     drop(writer);
-    let mut stream = recorder.stream(&key("f"), Version::Latest, "i");
+    let mut stream = recorder.stream(&crate::testing::function("f"), "i");
     for _ in 0..10 {
         stream.platform_line(SystemTime::now(), "into the void");
     }
@@ -231,6 +231,6 @@ fn a_directory_that_cannot_be_made_is_a_clear_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     fs::write(&path, "").unwrap();
-    let error = Recorder::open(&path.join("logs")).unwrap_err();
+    let error = Recorder::open(&path.join("logs"), &path.join("ledger")).unwrap_err();
     assert!(error.to_string().contains("make the log directory `"), "{error}");
 }

@@ -40,6 +40,14 @@ async fn lines_are_cut_at_newlines_only() {
 }
 
 #[tokio::test]
+async fn an_entry_of_several_lines_stays_one() {
+    let check = |pieces: &[&[u8]], expected: &[&str]| assert_eq!(lines_of(pieces), expected, "{pieces:?}");
+    check(&[b"a\xF8\xFFb\xF8\xFF\nc\n"], &["a\nb\n", "c"]);
+    check(&[b"a\xF8", b"\xFFb"], &["a\nb"]);
+    check(&[b"\xF8\xF8\xFF\xFF\xF8"], &["\u{fffd}\n\u{fffd}\u{fffd}"]);
+}
+
+#[tokio::test]
 async fn a_line_is_cut_at_the_limit_and_never_inside_a_character() {
     let lengths = |text: &str| -> Vec<usize> { lines_of(&[text.as_bytes()]).iter().map(String::len).collect() };
     assert_eq!(lengths(&"x".repeat(LINE_BYTES_MAX)), [LINE_BYTES_MAX]);

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wuwei_model::{
     Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion,
-    LastUpdateStatus, ParseCodeDigestError, Runtime, State, Version,
+    LastUpdateStatus, LoggingConfig, ParseCodeDigestError, Runtime, State, Version,
 };
 
+use super::logging::StoredLogging;
 use super::{DamagedRecordError, Function, encode};
 use crate::vault::{UnsealError, Vault};
 
@@ -58,6 +59,9 @@ pub(super) struct VersionRecord {
     /// JSON object of the variables, sealed under the key of the record.
     sealed_environment: Option<String>,
     architecture: StoredArchitecture,
+    /// Absent where it says nothing, and in records that were written before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logging: Option<StoredLogging>,
     code_sha256: String,
     code_size_bytes: u64,
     last_modified_ms: i64,
@@ -155,6 +159,7 @@ impl VersionRecord {
             ephemeral_mb,
             environment,
             architecture,
+            logging,
         } = settings;
         let FunctionCode { digest, size_bytes } = code;
         Self {
@@ -174,6 +179,7 @@ impl VersionRecord {
                 Architecture::X86_64 => StoredArchitecture::X86_64,
                 Architecture::Arm64 => StoredArchitecture::Arm64,
             },
+            logging: StoredLogging::of(logging),
             code_sha256: digest.to_string(),
             code_size_bytes: *size_bytes,
             last_modified_ms: *last_modified_ms,
@@ -230,6 +236,7 @@ impl VersionRecord {
                     StoredArchitecture::X86_64 => Architecture::X86_64,
                     StoredArchitecture::Arm64 => Architecture::Arm64,
                 },
+                logging: self.logging.map_or_else(LoggingConfig::default, StoredLogging::into_config),
             },
             code: FunctionCode { digest, size_bytes: self.code_size_bytes },
             last_modified_ms: self.last_modified_ms,

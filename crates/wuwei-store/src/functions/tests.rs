@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use wuwei_model::{
-    Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion,
-    LastUpdateStatus, Runtime, State, Version,
+    ApplicationLogLevel, Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings,
+    FunctionVersion, LastUpdateStatus, LogFormat, LoggingConfig, Runtime, State, SystemLogLevel, Version,
 };
 
+use super::record::VersionRecord;
 use super::{Function, Functions};
 use crate::StoreError;
 use crate::keyvalue::KeyValue;
@@ -47,6 +48,10 @@ fn function(name: &str) -> Function {
             ephemeral_mb: 512,
             environment: Some(EnvironmentVariables::new(variables.into())),
             architecture: Architecture::Arm64,
+            logging: LoggingConfig {
+                format: LogFormat::Json { application: ApplicationLogLevel::Trace, system: SystemLogLevel::Warn },
+                group: Some("/mine".to_owned()),
+            },
         },
         code: FunctionCode { digest: CodeDigest::of(name.as_bytes()), size_bytes: 42 },
         last_modified_ms: 1_795_000_000_123,
@@ -239,4 +244,20 @@ async fn the_environment_is_in_no_file_of_the_database_and_cannot_be_moved_betwe
     let error = functions.get(&key("g")).await.unwrap_err();
     assert!(matches!(&error, StoreError::Failed(source) if source.to_string().contains("us-east-1/g")), "{error:?}");
     assert!(!format!("{error:?}").contains(SECRET));
+}
+
+#[test]
+fn a_record_of_before_logging_configurations_loads_with_the_default() {
+    let vault_directory = tempfile::tempdir().unwrap();
+    let vault = Vault::open(vault_directory.path(), true).unwrap();
+    let function = function("f");
+    let text = VersionRecord::new(&function.latest, "k", &vault).encode();
+    let mut document: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert!(document.as_object_mut().unwrap().remove("logging").is_some());
+    let old = serde_json::to_vec(&document).unwrap();
+    let loaded = VersionRecord::decode("k", &old).unwrap().into_version(&key("f"), "k", &vault).unwrap();
+    assert_eq!(loaded.settings.logging, LoggingConfig::default());
+    // What says nothing is not written, so that such records stay as they were.
+    let again = VersionRecord::new(&loaded, "k", &vault).encode();
+    assert!(!String::from_utf8_lossy(&again).contains("logging"));
 }

@@ -71,7 +71,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
 }
 
 fn check(call: &Call) -> Result<FunctionSettings, ApiError> {
-    unsupported::refuse(&call.members, &call.key().name)?;
+    unsupported::refuse(&call.members)?;
     let settings = settings::of_new(&call.members)?;
     check_runtime(&call.parts, &settings.runtime)?;
     Ok(settings)

@@ -19,7 +19,7 @@ use super::super::{lookup, unsupported};
 const CLIENT_CONTEXT_MAX: usize = 3_583;
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
-    unsupported::refuse(&call.members, &call.key().name)?;
+    unsupported::refuse(&call.members)?;
     let dry_run = match call.text("InvocationType") {
         Some("Event") => {
             return Err(ApiError::invalid_parameter(

@@ -6,7 +6,7 @@ use super::super::error::ApiError;
 use super::super::{lookup, publication, unsupported};
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
-    unsupported::refuse(&call.members, &call.key().name)?;
+    unsupported::refuse(&call.members)?;
     let (function, revision) = lookup::changeable(&call.parts, call.target(), call.text("RevisionId")).await?;
     let current = function.latest.code.digest.to_string();
     if let Some(expected) = call.text("CodeSha256").filter(|expected| !expected.is_empty() && *expected != current) {

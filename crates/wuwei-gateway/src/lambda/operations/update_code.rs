@@ -7,7 +7,7 @@ use super::super::{lookup, package, publication, settings, settlement, unsupport
 use super::{mark_changed, store_change};
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
-    unsupported::refuse(&call.members, &call.key().name)?;
+    unsupported::refuse(&call.members)?;
     // Asked before the package is unpacked, which costs; the store compares once more.
     let (mut function, revision) = lookup::changeable(&call.parts, call.target(), call.text("RevisionId")).await?;
     let zip = package::zip_of(Some(&call.members), "UpdateFunctionCode")?;

@@ -7,7 +7,7 @@ use super::super::{lookup, settings, settlement, unsupported};
 use super::{check_runtime, mark_changed, store_change};
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
-    unsupported::refuse(&call.members, &call.key().name)?;
+    unsupported::refuse(&call.members)?;
     let (mut function, revision) = lookup::changeable(&call.parts, call.target(), call.text("RevisionId")).await?;
     settings::update(&mut function.latest.settings, &call.members)?;
     if call.text("Runtime").is_some() {

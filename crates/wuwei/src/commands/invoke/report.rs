@@ -1,6 +1,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// What an invocation used, from the REPORT line of its log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,9 +16,11 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Reads the last REPORT line of a log.
+    /// Reads the last REPORT line of a log, or its last `platform.report` where the log is JSON.
     pub(super) fn find(log: &str) -> Option<Self> {
-        let line = log.lines().rev().find_map(|line| line.strip_prefix("REPORT "))?;
+        let Some(line) = log.lines().rev().find_map(|line| line.strip_prefix("REPORT ")) else {
+            return log.lines().rev().find_map(Self::of_event);
+        };
         let field = |name: &str| {
             let value = line.split('\t').find_map(|field| field.strip_prefix(name)?.strip_prefix(": "))?;
             value.split(' ').next()
@@ -29,6 +32,20 @@ impl Report {
             memory_mb: field("Memory Size")?.parse().ok()?,
             max_memory_mb: field("Max Memory Used")?.parse().ok()?,
             init_ms: field("Init Duration").and_then(|number| number.parse().ok()),
+        })
+    }
+
+    fn of_event(line: &str) -> Option<Self> {
+        let event = platform_event(line).filter(|event| event.pointer("/type") == Some(&"platform.report".into()))?;
+        let whole = |name: &str| event.pointer(&format!("/record/metrics/{name}")).and_then(Value::as_u64);
+        let decimal = |name: &str| event.pointer(&format!("/record/metrics/{name}")).and_then(Value::as_f64);
+        Some(Self {
+            request_id: event.pointer("/record/requestId")?.as_str()?.to_owned(),
+            duration_ms: decimal("durationMs")?,
+            billed_ms: whole("billedDurationMs")?,
+            memory_mb: whole("memorySizeMB")?,
+            max_memory_mb: whole("maxMemoryUsedMB")?,
+            init_ms: decimal("initDurationMs"),
         })
     }
 }
@@ -49,6 +66,13 @@ pub(super) fn is_frame(line: &str) -> bool {
     ["INIT_START ", "START RequestId: ", "END RequestId: ", "REPORT RequestId: "]
         .iter()
         .any(|start| line.starts_with(start))
+        || platform_event(line).is_some()
+}
+
+/// The event that a line of a JSON log is, when it is one of the platform's.
+fn platform_event(line: &str) -> Option<Value> {
+    let event: Value = serde_json::from_str(line.strip_prefix('{').map(|_| line)?).ok()?;
+    event.get("type")?.as_str()?.starts_with("platform.").then_some(event)
 }
 
 #[cfg(test)]
@@ -66,6 +90,20 @@ mod tests {
         assert_eq!(Report::find(&warm).unwrap().to_string(), "warm: 1.20 ms, billed 42 ms, 30 of 128 MB");
         assert_eq!(Report::find("nothing"), None);
         assert_eq!(Report::find("REPORT RequestId: 1\tDuration: x ms"), None);
+    }
+
+    #[test]
+    fn a_json_log_is_read_too() {
+        let log = concat!(
+            r#"{"time":"2026-11-20T08:00:00.000Z","type":"platform.start","record":{"requestId":"1"}}"#,
+            "\nhello\n{\"type\":\"mine\"}\n",
+            r#"{"time":"2026-11-20T08:00:00.007Z","type":"platform.report","record":{"requestId":"1","metrics":"#,
+            r#"{"durationMs":1.2,"billedDurationMs":42,"memorySizeMB":128,"maxMemoryUsedMB":30,"initDurationMs":40.1}}}"#,
+        );
+        let report = Report::find(log).unwrap();
+        assert_eq!(report.to_string(), "cold start: 1.20 ms after 40.10 ms init, billed 42 ms, 30 of 128 MB");
+        let kept: Vec<&str> = log.lines().filter(|line| !is_frame(line)).collect();
+        assert_eq!(kept, ["hello", r#"{"type":"mine"}"#]);
     }
 
     #[test]
