@@ -26,6 +26,10 @@ fi
 if [ "$purpose" = test ]; then
     command -v node >/dev/null || need nodejs
     command -v npm >/dev/null || need npm
+    # AWS's runtime clients for Go and Java, which the conformance suite builds.
+    command -v go >/dev/null || need golang-go
+    command -v javac >/dev/null || need default-jdk-headless
+    command -v mvn >/dev/null || need maven
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -60,4 +64,10 @@ if [ "$purpose" = test ]; then
     at_least "${node_found#v}" "${node_wanted:-20}" ||
         fail "Node.js $node_found is too old for the AWS SDK: ${node_wanted:-20} or newer is needed" \
             "https://deb.nodesource.com has packages for Debian and Ubuntu"
+    # From 1.21 on, Go itself fetches the version that a module asks for.
+    go_found=$(go env GOVERSION)
+    at_least "${go_found#go}" 1.21 ||
+        fail "${go_found:-this Go} is too old for aws-lambda-go: go1.21 or newer is needed" "https://go.dev/dl"
+    java_found=$(javac -version 2>&1 | sed 's/^javac //')
+    at_least "$java_found" 17 || fail "Java $java_found is too old: 17 or newer is needed" "apt-get install openjdk-17-jdk-headless"
 fi

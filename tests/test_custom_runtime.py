@@ -1,5 +1,6 @@
 """Custom runtimes: any executable `bootstrap` over the Lambda Runtime API."""
 
+import base64
 import json
 import re
 from typing import Any
@@ -128,6 +129,57 @@ def test_an_unknown_path_of_the_runtime_api_is_not_found(functions: Functions, d
 def test_a_chunked_response_is_put_together(functions: Functions, driver: str) -> None:
     statements = "api('POST', f'/invocation/{id}/response', iter([b'[1, ', b'2, ', b'3]']))"
     assert functions.call(driver, statements) == [1, 2, 3]
+
+
+def test_an_answer_to_another_attempt_is_gone(functions: Functions, driver: str) -> None:
+    statements = """
+attempt = event['headers']['lambda-runtime-invocation-id']
+wrong = api('POST', f'/invocation/{id}/response', '1', {'Lambda-Runtime-Invocation-Id': attempt[::-1]})
+right = {'Lambda-Runtime-Invocation-Id': attempt}
+api('POST', f'/invocation/{id}/response', json.dumps([wrong['status'], wrong['body']]), right)
+"""
+    status, body = functions.call(driver, statements)
+    assert (status, json.loads(body)["errorType"]) == (410, "ErrorRuntimeInvokeTimeout")
+
+
+STREAM = """
+import http.client
+connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"], timeout=20)
+connection.putrequest("POST", PREFIX + f"/invocation/{id}/response")
+connection.putheader("Lambda-Runtime-Function-Response-Mode", "streaming")
+connection.putheader("Transfer-Encoding", "chunked")
+connection.putheader("Trailer", "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body")
+connection.endheaders(b"4\\r\\nfour\\r\\n1\\r\\n!\\r\\n0\\r\\n" + TRAILERS + b"\\r\\n")
+connection.getresponse().read()
+"""
+
+
+def test_a_streamed_answer_is_whole_for_a_caller_who_does_not_stream(functions: Functions, driver: str) -> None:
+    result = functions.invoke(driver, STREAM.replace("TRAILERS", "b''").replace("PREFIX", "'/2018-06-01/runtime'"))
+    assert (result.function_error, result.payload) == (None, b"four!")
+
+
+def test_a_streamed_answer_that_ends_with_an_error_is_that_error(functions: Functions, driver: str) -> None:
+    document = base64.b64encode(b'{"errorType": "Mine", "errorMessage": "half way"}').decode()
+    trailers = f"b'Lambda-Runtime-Function-Error-Type: Mine\\r\\nLambda-Runtime-Function-Error-Body: {document}\\r\\n'"
+    statements = STREAM.replace("TRAILERS", trailers).replace("PREFIX", "'/2018-06-01/runtime'")
+    found, _ = failure(functions, driver, statements)
+    assert found == {"errorType": "Mine", "errorMessage": "half way"}
+
+
+def test_extensions_are_told_that_they_are_not_offered(functions: Functions, driver: str) -> None:
+    statements = """
+import http.client
+connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"], timeout=20)
+connection.request("POST", "/2020-01-01/extension/register", "{}")
+answer = connection.getresponse()
+result = [answer.status, json.loads(answer.read())["errorType"]]
+"""
+    assert functions.call(driver, statements) == [501, "NotImplemented"]
+
+
+def test_restored_snapshots_have_paths_that_others_do_not(functions: Functions, driver: str) -> None:
+    assert functions.call(driver, "result = api('GET', '/restore/next')['status']") == 404
 
 
 def test_a_response_need_not_be_json(functions: Functions, driver: str) -> None:

@@ -10,8 +10,12 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 REPOSITORY = TESTS.parent
 INSTALL = {
+    "cargo": "scripts/install-prerequisites.sh test",
     "cc": "apt-get install -y build-essential",
     "curl": "apt-get install -y curl",
+    "go": "apt-get install -y golang-go",
+    "javac": "apt-get install -y default-jdk-headless",
+    "mvn": "apt-get install -y maven",
     "node": "apt-get install -y nodejs",
     "npm": "apt-get install -y npm",
 }

@@ -170,6 +170,8 @@ fn invocation_of(call: Call, began_at: SystemTime, limit: Duration) -> Invocatio
         invoked_function_arn: call.invoked_function_arn,
         trace_id: call.trace_id.unwrap_or_else(|| new_trace_id(began_at)),
         client_context: call.client_context,
+        cognito_identity: None,
+        tenant_id: None,
         stream: call.stream,
     }
 }

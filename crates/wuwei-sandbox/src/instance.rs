@@ -52,6 +52,10 @@ pub struct Invocation {
     pub trace_id: String,
     /// Decoded JSON of `X-Amz-Client-Context`.
     pub client_context: Option<String>,
+    /// JSON of the Amazon Cognito identity that calls, where there is one.
+    pub cognito_identity: Option<String>,
+    /// Tenant that the instance belongs to, for functions that isolate tenants.
+    pub tenant_id: Option<String>,
     /// Where parts of the answer go as they come, when the caller wants them so. A runtime that does not stream answers
     /// with [`Reply::Success`] all the same.
     pub stream: Option<StreamSink>,

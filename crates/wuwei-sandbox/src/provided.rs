@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use crate::instance::{InitFailure, Instance, Invocation, InvokeFailure, OutputSink, Reply, Usage};
 use crate::output::OutputReader;
 use crate::process::SandboxedProcess;
+use crate::runtime_api::document::document;
 use crate::runtime_api::{Answered, RuntimeApi};
 use crate::runtimes::race::{First, Watched, deadline_in, exit_of, has_ended};
 
@@ -29,6 +30,12 @@ impl CustomInstance {
     pub(crate) fn new(process: SandboxedProcess, listener: TcpListener) -> Self {
         Self { process, api: RuntimeApi::serve(listener), lines: OutputReader::default() }
     }
+}
+
+/// The reply of a runtime that broke a streamed answer off and lives on.
+fn truncated(streamed: bool) -> Reply {
+    let error = document("Runtime.TruncatedResponse", "Response truncated");
+    if streamed { Reply::Streamed { error: Some(error) } } else { Reply::Error(error) }
 }
 
 #[async_trait]
@@ -58,10 +65,22 @@ impl Instance for CustomInstance {
         tokio::pin!(answer);
         let first = watched.race(&mut answer, deadline).await;
         let answered = match first {
+            // Most often the process has ended, which is the better reason.
+            First::Answer(answered @ Answered::Truncated { .. }) => {
+                match watched.race(std::future::pending::<()>(), deadline_in(LAST_REQUESTS)).await {
+                    First::Exit(exit) => Err(InvokeFailure::Exited(exit)),
+                    First::Answer(()) | First::Timeout => Ok(answered),
+                }
+            }
+            // Some runtimes end after an error. Waiting for that keeps the next event from an instance that is about to.
+            First::Answer(answered @ Answered::Error(_)) => {
+                watched.race(self.api.asked(), deadline_in(LAST_REQUESTS)).await;
+                Ok(answered)
+            }
             First::Answer(answered) => Ok(answered),
             First::Exit(exit) => match tokio::time::timeout(LAST_REQUESTS, self.api.last_word(answer)).await {
+                Ok(Some(Answered::Truncated { .. }) | None) | Err(_) => Err(InvokeFailure::Exited(exit)),
                 Ok(Some(answered)) => Ok(answered),
-                Ok(None) | Err(_) => Err(InvokeFailure::Exited(exit)),
             },
             First::Timeout => Err(InvokeFailure::Timeout),
         };
@@ -69,6 +88,8 @@ impl Instance for CustomInstance {
         match answered? {
             Answered::Success(body) => Ok(Reply::Success(body)),
             Answered::Error(document) => Ok(Reply::Error(document)),
+            Answered::Streamed(error) => Ok(Reply::Streamed { error }),
+            Answered::Truncated { streamed } => Ok(truncated(streamed)),
             Answered::TooLarge(bytes) => Err(InvokeFailure::ResponseTooLarge(bytes)),
             Answered::NotReady => Err(InvokeFailure::Protocol("the runtime is not waiting for an event".to_owned())),
         }

@@ -15,7 +15,10 @@ use crate::instance::Invocation;
 use exchange::Exchange;
 
 mod body;
+pub(crate) mod document;
 mod exchange;
+mod requests;
+mod responses;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -27,6 +30,13 @@ pub(crate) enum Answered {
     Success(Bytes),
     /// The body of `/error`.
     Error(Bytes),
+    /// The answer went to the invocation's sink, part by part; the error document when it ended with one.
+    Streamed(Option<Bytes>),
+    /// A streamed answer that broke off.
+    Truncated {
+        /// Whether its parts went to the invocation's sink.
+        streamed: bool,
+    },
     /// A body that passes the limit; its size in bytes.
     TooLarge(u64),
     /// There was no runtime to hand the event to, or one is busy with another event.
@@ -58,6 +68,11 @@ impl RuntimeApi {
     pub(crate) fn offer(&self, invocation: Invocation) -> impl Future<Output = Answered> + use<> {
         let answer = self.exchange.offer(invocation);
         async move { answer.await.unwrap_or(Answered::NotReady) }
+    }
+
+    /// Waits until the runtime that has answered asks for another event.
+    pub(crate) async fn asked(&self) {
+        self.exchange.asked().await;
     }
 
     /// Waits for `answer` as long as there are connections that may still bring it: for a process that has ended.

@@ -75,14 +75,15 @@ impl Template {
                 _ => {}
             }
         }
-        for name in CONFIGURATION {
-            let host = Path::new("/").join(name);
+        let named = CONFIGURATION.into_iter().map(PathBuf::from);
+        for name in named.chain(java_configuration(Path::new("/etc"))) {
+            let host = Path::new("/").join(&name);
             match fs::metadata(&host) {
-                Ok(metadata) if metadata.is_dir() => self.directory(Path::new(name))?,
-                Ok(_) => self.file(Path::new(name), "")?,
+                Ok(metadata) if metadata.is_dir() => self.directory(&name)?,
+                Ok(_) => self.file(&name, "")?,
                 Err(_absent) => continue,
             }
-            self.system.push((host, PathBuf::from(name)));
+            self.system.push((host, name));
         }
         Ok(self)
     }
@@ -131,10 +132,26 @@ impl Template {
     }
 }
 
+/// Where Debian keeps the files that each JDK in `/usr/lib/jvm` links to, and without which it does not start.
+fn java_configuration(etc: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(etc).into_iter().flatten().flatten();
+    let java = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("java-"));
+    java.map(|entry| Path::new("etc").join(entry.file_name())).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Template;
+    use super::{Template, java_configuration};
     use std::path::Path;
+
+    #[test]
+    fn each_jdk_has_its_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["java-17-openjdk", "javascript", "ssl"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        assert_eq!(java_configuration(directory.path()), [Path::new("etc/java-17-openjdk")]);
+    }
 
     #[test]
     fn mount_points_outside_the_system_are_made_and_building_again_starts_afresh() {

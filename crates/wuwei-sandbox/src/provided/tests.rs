@@ -5,6 +5,7 @@ use wuwei_model::limits::{SYNC_PAYLOAD_BYTES_MAX, SYNC_RESPONSE_BYTES_MAX};
 
 use crate::instance::{InitFailure, InvokeFailure, ProcessExit, Reply};
 use crate::runtimes::test_process::{Function, ID, LIMIT, invocation, test_interpreter};
+use crate::stream::{StreamPart, StreamSink};
 
 /// A runtime in shell and curl, as AWS's tutorial has one: it answers each event with itself.
 const SHELL: &str = r#"#!/bin/sh
@@ -73,6 +74,8 @@ while True:
     let mut invocation = invocation(ID, "{}");
     invocation.deadline = std::time::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
     invocation.client_context = Some("{\n  \"custom\": {\"k\": 1}\n}".to_owned());
+    invocation.cognito_identity = Some("{ \"cognitoIdentityId\": \"id\" }".to_owned());
+    invocation.tenant_id = Some("blue".to_owned());
     let reply = function.instance.invoke(invocation, &mut function.lines).await.unwrap();
     let Reply::Success(document) = reply else { panic!("{reply:?}") };
     let headers: serde_json::Value = serde_json::from_slice(&document).unwrap();
@@ -81,6 +84,9 @@ while True:
     assert_eq!(headers["lambda-runtime-invoked-function-arn"], "arn:aws:lambda:us-east-1:000000000000:function:f");
     assert_eq!(headers["lambda-runtime-trace-id"], "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0");
     assert_eq!(headers["lambda-runtime-client-context"], r#"{"custom":{"k":1}}"#);
+    assert_eq!(headers["lambda-runtime-cognito-identity"], r#"{"cognitoIdentityId":"id"}"#);
+    assert_eq!(headers["lambda-runtime-aws-tenant-id"], "blue");
+    assert_ne!(headers["lambda-runtime-invocation-id"], ID);
     assert_eq!(headers["content-type"], "application/json");
 }
 
@@ -172,4 +178,37 @@ sys.exit(2)",
     tokio::time::timeout(LIMIT, dead).await.unwrap();
     let reply = function.invoke("{}").await;
     assert!(matches!(reply, Err(InvokeFailure::Exited(ProcessExit::Code(2)))), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_runtime_that_ends_in_the_middle_of_a_streamed_answer_has_exited() {
+    for wanted in [true, false] {
+        let mut function = Function::custom(&python_runtime(
+            "id, headers, body = next_event()
+connection.putrequest('POST', '/2018-06-01/runtime/invocation/%s/response' % id)
+connection.putheader('Lambda-Runtime-Function-Response-Mode', 'streaming')
+connection.putheader('Transfer-Encoding', 'chunked')
+connection.endheaders(b'4\\r\\nhalf\\r\\n')
+os._exit(4)",
+        ));
+        function.initialise().await.unwrap();
+        let mut invocation = invocation(ID, "{}");
+        let (sink, mut parts) = StreamSink::channel();
+        invocation.stream = wanted.then_some(sink);
+        let reply = function.instance.invoke(invocation, &mut function.lines).await;
+        assert!(matches!(reply, Err(InvokeFailure::Exited(ProcessExit::Code(4)))), "{reply:?}");
+        let part = wanted.then(|| StreamPart::Chunk(Bytes::from("half")));
+        assert_eq!(parts.recv().await, part);
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_that_ends_after_reporting_an_error_is_dead_when_the_error_is_there() {
+    let mut function = Function::custom(&python_runtime(
+        "id, headers, body = next_event()
+call('POST', 'invocation/%s/error' % id, b'{}')
+sys.exit(1)",
+    ));
+    assert_eq!(function.call("{}").await.unwrap(), Reply::Error(Bytes::from("{}")));
+    assert!(!function.instance.is_alive());
 }

@@ -4,10 +4,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot, watch};
+use uuid::Uuid;
 use wuwei_model::InvocationId;
 
 use super::Answered;
 use crate::instance::Invocation;
+use crate::stream::StreamSink;
 
 /// Where the runtime is. Each state says what is still to come.
 #[derive(Debug, Default)]
@@ -19,10 +21,14 @@ enum Phase {
     Failed,
     /// An event.
     Idle,
+    /// Another request for an event: the last one is answered.
+    Answered,
     /// The pick-up of an event.
     Offered(Box<Invocation>, oneshot::Sender<Answered>),
     /// The answer to an event.
-    Running(InvocationId, oneshot::Sender<Answered>),
+    Running(Work),
+    /// The end of an answer that is streamed.
+    Streaming(Work),
 }
 
 impl Phase {
@@ -32,9 +38,40 @@ impl Phase {
             Self::Starting => "Started",
             Self::Failed => "InitError",
             Self::Idle | Self::Offered(..) => "Ready",
-            Self::Running(..) => "Running",
+            Self::Answered => "ResponseSent",
+            Self::Running(_) => "Running",
+            Self::Streaming(_) => "InvocationResponse",
         }
     }
+}
+
+/// An event that the runtime has picked up.
+#[derive(Debug)]
+struct Work {
+    id: InvocationId,
+    attempt: String,
+    stream: Option<StreamSink>,
+    answer: oneshot::Sender<Answered>,
+}
+
+/// What the runtime is handed.
+#[derive(Debug)]
+pub(super) struct Handed {
+    /// The event.
+    pub(super) invocation: Invocation,
+    /// `Lambda-Runtime-Invocation-Id`: never the same twice, also when a request id is.
+    pub(super) attempt: String,
+}
+
+/// Which event a request of the runtime is about.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    /// Request id, from the path.
+    pub(super) id: String,
+    /// `Lambda-Runtime-Invocation-Id`, which older runtimes do not send back.
+    pub(super) attempt: Option<String>,
+    /// The state that the request leads to, as AWS's error texts name it.
+    pub(super) to: &'static str,
 }
 
 /// Why a request of the runtime is refused.
@@ -42,6 +79,8 @@ impl Phase {
 pub(super) enum Refusal {
     /// The id in the path is not that of the event in work.
     InvalidRequestId,
+    /// It answers an earlier attempt at the event in work.
+    Stale,
     /// Not now: the state it is in and the one that the request would lead to.
     InvalidTransition {
         /// Where the runtime is.
@@ -62,12 +101,18 @@ struct State {
 pub(super) struct Exchange {
     state: Mutex<State>,
     offered: Notify,
+    asked: Notify,
     initialised: watch::Sender<Option<Result<(), Bytes>>>,
 }
 
 impl Default for Exchange {
     fn default() -> Self {
-        Self { state: Mutex::default(), offered: Notify::new(), initialised: watch::Sender::new(None) }
+        Self {
+            state: Mutex::default(),
+            offered: Notify::new(),
+            asked: Notify::new(),
+            initialised: watch::Sender::new(None),
+        }
     }
 }
 
@@ -79,11 +124,22 @@ impl Exchange {
         outcome.expect("the sender lives as long as this exchange, and the value is there")
     }
 
+    /// Waits until the runtime that has answered asks for another event.
+    pub(super) async fn asked(&self) {
+        loop {
+            let asked = self.asked.notified();
+            if !matches!(self.lock().phase, Phase::Answered) {
+                return;
+            }
+            asked.await;
+        }
+    }
+
     /// Offers an event to the runtime. The receiver fails at once when the runtime is not idle.
     pub(super) fn offer(&self, invocation: Invocation) -> oneshot::Receiver<Answered> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Idle) {
+        if matches!(state.phase, Phase::Idle | Phase::Answered) {
             state.phase = Phase::Offered(Box::new(invocation), sender);
             self.offered.notify_one();
         }
@@ -91,36 +147,55 @@ impl Exchange {
     }
 
     /// `GET next`: waits for an event, which is then in work.
-    pub(super) async fn next(&self) -> Result<Invocation, Refusal> {
+    pub(super) async fn next(&self) -> Result<Handed, Refusal> {
         self.ask_for_event()?;
         loop {
             let offered = self.offered.notified();
-            if let Some(invocation) = self.take_offered() {
-                return Ok(invocation);
+            if let Some(handed) = self.take_offered() {
+                return Ok(handed);
             }
             offered.await;
         }
     }
 
-    /// Whether an answer to this id would be taken now.
-    pub(super) fn check(&self, id: &str, to: &'static str) -> Result<(), Refusal> {
-        self.lock().check(id, to)
+    /// Whether an answer to this event would be taken now.
+    pub(super) fn check(&self, reference: &Reference) -> Result<(), Refusal> {
+        self.lock().check(reference)
     }
 
     /// `POST response` and `POST error`: the first answer to an event is its answer.
-    pub(super) fn answer(&self, id: &str, to: &'static str, answered: Answered) -> Result<(), Refusal> {
+    pub(super) fn answer(&self, reference: &Reference, answered: Answered) -> Result<(), Refusal> {
         let mut state = self.lock();
-        state.check(id, to)?;
-        match std::mem::replace(&mut state.phase, Phase::Idle) {
-            Phase::Running(id, sender) => {
-                state.last_answered = Some(id);
-                if sender.send(answered).is_err() {
-                    tracing::debug!("answer to an invocation that was given up");
-                }
-            }
-            phase @ (Phase::Starting | Phase::Failed | Phase::Idle | Phase::Offered(..)) => state.phase = phase,
-        }
+        state.check(reference)?;
+        state.settle(answered);
         Ok(())
+    }
+
+    /// Begins an answer that comes part by part: no other is taken from here on. The sink of a caller who wants parts.
+    pub(super) fn begin_stream(&self, reference: &Reference) -> Result<Option<StreamSink>, Refusal> {
+        let mut state = self.lock();
+        state.check(reference)?;
+        match std::mem::take(&mut state.phase) {
+            Phase::Running(work) => {
+                let sink = work.stream.clone();
+                state.phase = Phase::Streaming(work);
+                Ok(sink)
+            }
+            phase @ (Phase::Starting
+            | Phase::Failed
+            | Phase::Idle
+            | Phase::Answered
+            | Phase::Offered(..)
+            | Phase::Streaming(_)) => {
+                state.phase = phase;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends the answer that [`Self::begin_stream`] began.
+    pub(super) fn end_stream(&self, answered: Answered) {
+        self.lock().settle(answered);
     }
 
     /// `POST init/error`: the runtime cannot start.
@@ -142,21 +217,33 @@ impl Exchange {
                 self.initialised.send_replace(Some(Ok(())));
                 Ok(())
             }
+            Phase::Answered => {
+                state.phase = Phase::Idle;
+                self.asked.notify_one();
+                Ok(())
+            }
             Phase::Idle | Phase::Offered(..) => Ok(()),
-            Phase::Failed | Phase::Running(..) => {
+            Phase::Failed | Phase::Running(_) | Phase::Streaming(_) => {
                 Err(Refusal::InvalidTransition { from: state.phase.name(), to: "Ready" })
             }
         }
     }
 
-    fn take_offered(&self) -> Option<Invocation> {
+    fn take_offered(&self) -> Option<Handed> {
         let mut state = self.lock();
         match std::mem::take(&mut state.phase) {
-            Phase::Offered(invocation, sender) => {
-                state.phase = Phase::Running(invocation.id.clone(), sender);
-                Some(*invocation)
+            Phase::Offered(mut invocation, answer) => {
+                let (id, attempt) = (invocation.id.clone(), Uuid::new_v4().to_string());
+                let stream = invocation.stream.take();
+                state.phase = Phase::Running(Work { id, attempt: attempt.clone(), stream, answer });
+                Some(Handed { invocation: *invocation, attempt })
             }
-            phase @ (Phase::Starting | Phase::Failed | Phase::Idle | Phase::Running(..)) => {
+            phase @ (Phase::Starting
+            | Phase::Failed
+            | Phase::Idle
+            | Phase::Answered
+            | Phase::Running(_)
+            | Phase::Streaming(_)) => {
                 state.phase = phase;
                 None
             }
@@ -169,14 +256,41 @@ impl Exchange {
 }
 
 impl State {
-    fn check(&self, id: &str, to: &'static str) -> Result<(), Refusal> {
+    fn check(&self, Reference { id, attempt, to }: &Reference) -> Result<(), Refusal> {
         match &self.phase {
-            Phase::Running(running, _) if running.as_str() == id => Ok(()),
+            Phase::Running(work) | Phase::Streaming(work)
+                if work.id.as_str() == id && attempt.as_ref().is_some_and(|attempt| *attempt != work.attempt) =>
+            {
+                Err(Refusal::Stale)
+            }
+            Phase::Running(work) if work.id.as_str() == id => Ok(()),
+            Phase::Streaming(work) if work.id.as_str() == id => {
+                Err(Refusal::InvalidTransition { from: self.phase.name(), to })
+            }
             _ if self.last_answered.as_ref().is_some_and(|answered| answered.as_str() == id) => {
                 Err(Refusal::InvalidTransition { from: self.phase.name(), to })
             }
-            Phase::Starting | Phase::Failed | Phase::Idle | Phase::Offered(..) | Phase::Running(..) => {
-                Err(Refusal::InvalidRequestId)
+            Phase::Starting
+            | Phase::Failed
+            | Phase::Idle
+            | Phase::Answered
+            | Phase::Offered(..)
+            | Phase::Running(_)
+            | Phase::Streaming(_) => Err(Refusal::InvalidRequestId),
+        }
+    }
+
+    /// Passes on the answer to the event in work.
+    fn settle(&mut self, answered: Answered) {
+        match std::mem::replace(&mut self.phase, Phase::Answered) {
+            Phase::Running(work) | Phase::Streaming(work) => {
+                self.last_answered = Some(work.id);
+                if work.answer.send(answered).is_err() {
+                    tracing::debug!("answer to an invocation that was given up");
+                }
+            }
+            phase @ (Phase::Starting | Phase::Failed | Phase::Idle | Phase::Answered | Phase::Offered(..)) => {
+                self.phase = phase;
             }
         }
     }

@@ -4,8 +4,11 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::exchange::{Exchange, Reference};
 use super::{Answered, RuntimeApi};
+use crate::instance::Invocation;
 use crate::runtimes::test_process::{ID, LIMIT, invocation};
+use crate::stream::{StreamPart, StreamSink};
 
 struct Api {
     api: RuntimeApi,
@@ -44,13 +47,17 @@ impl Api {
 
     /// Brings the runtime to the point where it works on an event.
     async fn running(&self, id: &str) -> impl Future<Output = Answered> + use<> {
+        self.running_on(invocation(id, "{}")).await
+    }
+
+    async fn running_on(&self, invocation: Invocation) -> impl Future<Output = Answered> + use<> {
         let mut event = std::pin::pin!(self.get("invocation/next"));
         tokio::select! {
             biased;
             event = &mut event => panic!("an event before there is one: {event:?}"),
             initialised = self.api.initialised() => initialised.unwrap(),
         }
-        let answer = self.api.offer(invocation(id, "{}"));
+        let answer = self.api.offer(invocation);
         assert_eq!(event.await, (200, "{}".to_owned()));
         answer
     }
@@ -127,12 +134,23 @@ async fn an_event_without_a_runtime_that_waits_is_not_ready() {
 async fn unknown_paths_and_methods_are_errors() {
     let api = api().await;
     for path in ["", "invocation", "invocation/next/", "restore/next", "invocation/a/b/response"] {
-        assert_eq!(api.get(path).await.0, 404, "{path}");
+        assert_eq!(error_type(&api.get(path).await), (404, "NotFound".to_owned()), "{path}");
     }
+    assert_eq!(error_type(&api.post("restore/error", "{}").await), (404, "NotFound".to_owned()));
     assert_eq!(api.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.0, 404);
     assert_eq!(api.post("invocation/next", "").await.0, 405);
     assert_eq!(api.get("init/error").await.0, 405);
     assert_eq!(api.get(&format!("invocation/{ID}/response")).await.0, 405);
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_and_extensions_are_told_that_they_are_not_offered() {
+    let api = api().await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(api.send(&get("/2018-06-01/ping")).await, (200, "pong".to_owned()));
+    for path in ["/2020-01-01/extension/register", "/2022-07-01/telemetry", "/2020-08-15/logs"] {
+        assert_eq!(error_type(&api.send(&get(path)).await), (501, "NotImplemented".to_owned()), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -194,4 +212,144 @@ async fn the_last_word_waits_for_open_connections_only() {
     assert_eq!(waiting.ok(), None);
     drop(stream);
     assert_eq!(tokio::time::timeout(LIMIT, api.api.last_word(std::future::pending::<()>())).await.unwrap(), None);
+}
+
+/// A connection with an event in work, and the invocation id that came with it.
+async fn attempt_of(api: &Api) -> (impl Future<Output = Answered> + use<>, String) {
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    let request = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    api.api.initialised().await.unwrap();
+    let answer = api.api.offer(invocation(ID, "{}"));
+    let mut head = String::new();
+    tokio::time::timeout(LIMIT, stream.read_to_string(&mut head)).await.unwrap().unwrap();
+    let attempt = head.lines().find_map(|line| line.strip_prefix("lambda-runtime-invocation-id: ")).unwrap();
+    (answer, attempt.to_owned())
+}
+
+#[tokio::test]
+async fn an_answer_with_the_invocation_id_of_another_attempt_is_gone() {
+    let api = api().await;
+    let (answer, attempt) = attempt_of(&api).await;
+    let post = |kind: &str, attempt: &str| {
+        format!(
+            "POST /2018-06-01/runtime/invocation/{ID}/{kind} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Lambda-Runtime-Invocation-Id: {attempt}\r\nContent-Length: 1\r\n\r\n1"
+        )
+    };
+    for kind in ["response", "error"] {
+        let refused = api.send(&post(kind, OTHER_ID)).await;
+        assert_eq!(error_type(&refused), (410, "ErrorRuntimeInvokeTimeout".to_owned()), "{kind}");
+    }
+    assert_eq!(api.send(&post("response", &attempt)).await.0, 202);
+    assert_eq!(answer.await, Answered::Success(Bytes::from("1")));
+}
+
+#[tokio::test]
+async fn each_of_several_waiting_requests_gets_an_event_of_its_own() {
+    let exchange = Exchange::default();
+    let (mut first, mut second) = (std::pin::pin!(exchange.next()), std::pin::pin!(exchange.next()));
+    tokio::select! {
+        biased;
+        handed = &mut first => panic!("an event before there is one: {handed:?}"),
+        handed = &mut second => panic!("an event before there is one: {handed:?}"),
+        () = std::future::ready(()) => {}
+    }
+    let answer = |id: &str| {
+        let reference = Reference { id: id.to_owned(), attempt: None, to: "InvocationResponse" };
+        exchange.answer(&reference, Answered::Success(Bytes::new()))
+    };
+    let _first_answer = exchange.offer(invocation(ID, "{}"));
+    assert_eq!(first.await.unwrap().invocation.id.as_str(), ID);
+    tokio::select! {
+        biased;
+        handed = &mut second => panic!("a second event while one is in work: {handed:?}"),
+        () = std::future::ready(()) => {}
+    }
+    answer(ID).unwrap();
+    let _second_answer = exchange.offer(invocation(OTHER_ID, "{}"));
+    assert_eq!(second.await.unwrap().invocation.id.as_str(), OTHER_ID);
+    answer(OTHER_ID).unwrap();
+}
+
+/// The head of a streamed answer.
+fn streamed(trailers: &str) -> String {
+    format!(
+        "POST /2018-06-01/runtime/invocation/{ID}/response HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n\
+         Content-Type: text/x-parts\r\n{trailers}\r\n"
+    )
+}
+
+fn wanting_parts() -> (Invocation, tokio::sync::mpsc::Receiver<StreamPart>) {
+    let (sink, parts) = StreamSink::channel();
+    (Invocation { stream: Some(sink), ..invocation(ID, "{}") }, parts)
+}
+
+#[tokio::test]
+async fn parts_reach_the_caller_while_the_answer_is_still_written() {
+    let api = api().await;
+    let (invocation, mut parts) = wanting_parts();
+    let answer = api.running_on(invocation).await;
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    stream.write_all(format!("{}4\r\nfour\r\n", streamed("")).as_bytes()).await.unwrap();
+    assert_eq!(parts.recv().await, Some(StreamPart::ContentType("text/x-parts".to_owned())));
+    assert_eq!(parts.recv().await, Some(StreamPart::Chunk(Bytes::from("four"))));
+    // The answer has begun: no other is taken, and no other event given.
+    let second = api.post(&format!("invocation/{ID}/response"), "2").await;
+    assert_eq!(error_type(&second), (403, "InvalidStateTransition".to_owned()));
+    assert_eq!(error_type(&api.get("invocation/next").await).0, 403);
+    stream.write_all(b"1\r\n!\r\n0\r\n\r\n").await.unwrap();
+    assert_eq!(parts.recv().await, Some(StreamPart::Chunk(Bytes::from("!"))));
+    assert_eq!((answer.await, parts.recv().await), (Answered::Streamed(None), None));
+}
+
+const TRAILERS: &str = "Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n";
+const ERROR_END: &str = "4\r\npart\r\n0\r\nLambda-Runtime-Function-Error-Type: Mine\r\n\
+                         Lambda-Runtime-Function-Error-Body: eyJlcnJvclR5cGUiOiJNaW5lIn0=\r\n\r\n";
+const ERROR_DOCUMENT: &[u8] = br#"{"errorType":"Mine"}"#;
+
+#[tokio::test]
+async fn an_error_in_trailers_ends_a_stream_and_is_the_whole_answer_for_a_caller_who_buffers() {
+    let api = api().await;
+    let (invocation, mut parts) = wanting_parts();
+    let answer = api.running_on(invocation).await;
+    let request = streamed(TRAILERS) + ERROR_END;
+    assert_eq!(api.send(&request).await, (202, "{\"status\":\"OK\"}\n".to_owned()));
+    assert_eq!(answer.await, Answered::Streamed(Some(Bytes::from_static(ERROR_DOCUMENT))));
+    assert_eq!(parts.recv().await, Some(StreamPart::ContentType("text/x-parts".to_owned())));
+    assert_eq!(parts.recv().await, Some(StreamPart::Chunk(Bytes::from("part"))));
+    assert_eq!(parts.recv().await, None);
+    let answer = api.running(ID).await;
+    assert_eq!(api.send(&request).await.0, 202);
+    assert_eq!(answer.await, Answered::Error(Bytes::from_static(ERROR_DOCUMENT)));
+    let answer = api.running(ID).await;
+    assert_eq!(api.send(&(streamed("") + "4\r\npart\r\n4\r\nmore\r\n0\r\n\r\n")).await.0, 202);
+    assert_eq!(answer.await, Answered::Success(Bytes::from("partmore")));
+}
+
+#[tokio::test]
+async fn a_streamed_answer_that_breaks_off_is_truncated() {
+    let api = api().await;
+    for buffered in [true, false] {
+        let (wanting, mut parts) = wanting_parts();
+        let answer = api.running_on(if buffered { invocation(ID, "{}") } else { wanting }).await;
+        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        stream.write_all(format!("{}4\r\nfour\r\n", streamed("")).as_bytes()).await.unwrap();
+        if !buffered {
+            parts.recv().await.unwrap();
+        }
+        drop(stream);
+        assert_eq!(answer.await, Answered::Truncated { streamed: !buffered });
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_response_mode_is_an_error_of_the_runtime() {
+    let api = api().await;
+    let answer = api.running(ID).await;
+    let request = streamed("").replace("Mode: streaming", "Mode: sideways") + "0\r\n\r\n";
+    assert_eq!(error_type(&api.send(&request).await), (400, "InvalidFunctionResponseMode".to_owned()));
+    let Answered::Error(document) = answer.await else { panic!("no error") };
+    assert!(document.starts_with(br#"{"errorMessage":"Invalid function response mode""#), "{document:?}");
 }

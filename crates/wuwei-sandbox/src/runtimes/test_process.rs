@@ -130,6 +130,8 @@ pub(crate) fn invocation(id: &str, payload: impl Into<Bytes>) -> Invocation {
         invoked_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".to_owned(),
         trace_id: "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0".to_owned(),
         client_context: None,
+        cognito_identity: None,
+        tenant_id: None,
         stream: None,
     }
 }

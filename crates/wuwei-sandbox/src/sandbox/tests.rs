@@ -105,6 +105,8 @@ async fn invoke(instance: &mut dyn Instance, lines: &mut Lines) -> Reply {
         invoked_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".to_owned(),
         trace_id: "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".to_owned(),
         client_context: None,
+        cognito_identity: None,
+        tenant_id: None,
         stream: None,
     };
     instance.invoke(invocation, lines).await.unwrap()
