@@ -67,9 +67,18 @@ def cgroups() -> list[str]:
     return sorted(directory for directory, _, _ in os.walk("/sys/fs/cgroup"))
 
 
+def own_cgroups_of(pid: int) -> set[str]:
+    """Names of the server's own cgroup directories, `wuwei-<server>`, that a process is in: other servers have others."""
+    try:
+        lines = (PROC / str(pid) / "cgroup").read_text().splitlines()
+    except OSError:
+        return set()
+    return {part for line in lines for part in line.split(":", 2)[2].split("/") if part.startswith("wuwei-")}
+
+
 def before(file: Path) -> int:
     """Remembers what was there before the server."""
-    file.write_text(json.dumps({"mounts": mounts(), "cgroups": cgroups(), "processes": {}, "namespaces": []}))
+    file.write_text(json.dumps({"mounts": mounts(), "cgroups": cgroups(), "processes": {}, "namespaces": [], "servers": []}))
     return 0
 
 
@@ -78,12 +87,15 @@ def during(file: Path, server: int) -> int:
     record = json.loads(file.read_text())
     own = namespaces_of(os.getpid())
     namespaces = set(record["namespaces"])
+    servers = set(record["servers"])
     for pid in family_of(server):
         stat = stat_of(pid)
         if stat:
             record["processes"][str(pid)] = stat[2]
             namespaces |= namespaces_of(pid) - own
+            servers |= own_cgroups_of(pid)
     record["namespaces"] = sorted(namespaces)
+    record["servers"] = sorted(servers)
     file.write_text(json.dumps(record))
     return 0
 
@@ -100,7 +112,8 @@ def after(file: Path) -> int:
     held = {namespace for pid in pids() for namespace in namespaces_of(pid) & made}
     left += [f"namespace {namespace}" for namespace in sorted(held)]
     left += [f"mount {path}" for path in mounts() if path not in record["mounts"]]
-    left += [f"cgroup {path}" for path in cgroups() if path not in record["cgroups"] and "wuwei" in path]
+    new = set(cgroups()) - set(record["cgroups"])
+    left += [f"cgroup {path}" for path in sorted(new) if any(f"/{server}" in path for server in record["servers"])]
     for item in left:
         print(f"left behind: {item}", file=sys.stderr)
     return 1 if left else 0
