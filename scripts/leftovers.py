@@ -68,7 +68,7 @@ def cgroups() -> list[str]:
 
 
 def own_cgroups_of(pid: int) -> set[str]:
-    """Names of the server's own cgroup directories, `wuwei-<server>`, that a process is in: other servers have others."""
+    """Names of its server's own cgroup directories, `wuwei-<server>`, that a process is in."""
     try:
         lines = (PROC / str(pid) / "cgroup").read_text().splitlines()
     except OSError:
@@ -78,7 +78,8 @@ def own_cgroups_of(pid: int) -> set[str]:
 
 def before(file: Path) -> int:
     """Remembers what was there before the server."""
-    file.write_text(json.dumps({"mounts": mounts(), "cgroups": cgroups(), "processes": {}, "namespaces": [], "servers": []}))
+    seen = {"mounts": mounts(), "cgroups": cgroups()}
+    file.write_text(json.dumps({**seen, "processes": {}, "namespaces": [], "servers": []}))
     return 0
 
 
