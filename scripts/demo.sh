@@ -127,6 +127,11 @@ if grep -q '"python3' <<<"$runtimes"; then
 else
     warn "the server found no Python: the Python examples are left out"
 fi
+if grep -q '"nodejs' <<<"$runtimes"; then
+    example json-node examples/json-node examples/json-node/event.json
+else
+    warn "the server found no Node.js 20, 22 or 24: the Node.js example is left out"
+fi
 example shell-hello examples/shell-hello examples/shell-hello/event.json
 mkdir -p "$demo/native-hello"
 cc -O2 -static -o "$demo/native-hello/bootstrap" examples/native-hello/bootstrap.c

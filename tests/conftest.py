@@ -86,16 +86,27 @@ def python_runtime(server: Server) -> str:
 
 
 @pytest.fixture(scope="session")
-def functions(client: BaseClient, python_runtime: str) -> Functions:
+def functions(server: Server, client: BaseClient, python_runtime: str) -> Functions:
     """Deploys and invokes on the shared server."""
-    return Functions(client, python_runtime)
+    return Functions(client, python_runtime, newest_node(server))
+
+
+def offered_runtimes(server: Server) -> list[str]:
+    """The identifiers that `wuwei runtimes` lists."""
+    listed = server.wuwei_json("runtimes")
+    assert isinstance(listed, list), listed
+    return [entry["identifier"] for entry in listed]
+
+
+def newest_node(server: Server) -> str | None:
+    """Identifier of the newest Node.js runtime, if there is one."""
+    found = [identifier for identifier in offered_runtimes(server) if identifier.startswith("nodejs")]
+    return max(found, key=lambda identifier: int(identifier[len("nodejs") : -len(".x")]), default=None)
 
 
 def newest_python(server: Server) -> str:
     """Identifier of the newest Python runtime in `wuwei runtimes`."""
-    listed = server.wuwei_json("runtimes")
-    assert isinstance(listed, list), listed
-    found = [entry["identifier"] for entry in listed if entry["identifier"].startswith("python3.")]
+    found = [identifier for identifier in offered_runtimes(server) if identifier.startswith("python3.")]
     assert found, "the server found no Python; install it with: apt-get install -y python3"
     return max(found, key=lambda identifier: int(identifier.split(".")[1]))
 
@@ -103,7 +114,7 @@ def newest_python(server: Server) -> str:
 @pytest.fixture
 def functions_of() -> Callable[[Server], Functions]:
     """Deploys and invokes on a server of the test's own."""
-    return lambda server: Functions(boto_client(server), newest_python(server))
+    return lambda server: Functions(boto_client(server), newest_python(server), newest_node(server))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ from harness.tools import plain_environment, wuwei_binary
 from harness.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = ["text-json", "thumbnailer", "shell-hello", "native-hello"]
+EXAMPLES = ["text-json", "thumbnailer", "json-node", "shell-hello", "native-hello"]
 
 
 def demo(output: Path, **environment: str) -> "subprocess.Popen[bytes]":

@@ -72,6 +72,14 @@ class Functions:
 
     client: BaseClient
     python: str
+    offered_node: str | None = None
+
+    @property
+    def node(self) -> str:
+        """The newest Node.js that the server offers."""
+        install = "the server found no Node.js; install it with: scripts/install-prerequisites.sh test"
+        assert self.offered_node is not None, install
+        return self.offered_node
 
     def deploy_python(self, code: str, **settings: Any) -> str:
         """Creates a function of one file `app.py` with `handler` and waits until it is active; returns its name."""
@@ -81,6 +89,11 @@ class Functions:
         """Creates a function whose `bootstrap` is this file and waits until it is active; returns its name."""
         defaults = {"Runtime": "provided.al2023", "Handler": "unused"}
         return self.deploy({"bootstrap": bootstrap}, **(defaults | settings))
+
+    def deploy_node(self, code: str | Mapping[str, str], **settings: Any) -> str:
+        """Creates a function of the ES module `index.mjs`, or of several files, and waits; returns its name."""
+        files = {"index.mjs": code} if isinstance(code, str) else code
+        return self.deploy(files, **({"Runtime": self.node, "Handler": "index.handler"} | settings))
 
     def deploy(self, files: Mapping[str, str | bytes], **settings: Any) -> str:
         """Creates a function of these files and waits until it is active; returns its name."""

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use wuwei_model::{FunctionVersion, LogFormat, RuntimeFamily};
+use wuwei_model::{FunctionVersion, LogFormat, Runtime, RuntimeFamily};
 
 const TASK_ROOT: &str = "/var/task";
 const RUNTIME_DIR: &str = "/var/runtime";
@@ -63,8 +63,14 @@ pub(crate) fn environment_of(function: &FunctionVersion, log_stream_name: &str) 
             variables.insert("AWS_LAMBDA_LOG_LEVEL", application.as_str().to_owned());
         }
     }
-    if family == RuntimeFamily::Python {
-        variables.insert("PYTHONPATH", RUNTIME_DIR.to_owned());
+    match family {
+        RuntimeFamily::Python => {
+            variables.insert("PYTHONPATH", RUNTIME_DIR.to_owned());
+        }
+        RuntimeFamily::NodeJs => {
+            variables.insert("NODE_PATH", node_path(&settings.runtime));
+        }
+        RuntimeFamily::Provided | RuntimeFamily::Other => {}
     }
     if let Some(own) = &settings.environment {
         variables.extend(
@@ -85,13 +91,21 @@ pub(crate) fn environment_of(function: &FunctionVersion, log_stream_name: &str) 
         ("LAMBDA_RUNTIME_DIR", RUNTIME_DIR.to_owned()),
     ]);
     match family {
-        RuntimeFamily::Python | RuntimeFamily::Other => {
+        RuntimeFamily::Python | RuntimeFamily::NodeJs | RuntimeFamily::Other => {
             variables.insert("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", settings.runtime));
         }
         // AWS defines it for managed runtimes only.
         RuntimeFamily::Provided => {}
     }
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Where Node.js looks for modules, after `node_modules` beside the code: layers, the runtime, the code itself.
+fn node_path(runtime: &Runtime) -> String {
+    let name = runtime.as_str().trim_end_matches(".x").replace("nodejs", "node");
+    format!(
+        "/opt/nodejs/{name}/node_modules:/opt/nodejs/node_modules:{RUNTIME_DIR}/node_modules:{RUNTIME_DIR}:{TASK_ROOT}"
+    )
 }
 
 #[cfg(test)]
@@ -124,6 +138,18 @@ mod tests {
         check("LAMBDA_RUNTIME_DIR", "/var/runtime");
         check("PYTHONPATH", "/var/runtime");
         check("TZ", ":UTC");
+    }
+
+    #[test]
+    fn node_functions_find_the_modules_of_layers() {
+        let mut function = function("api");
+        function.settings.runtime = Runtime::new("nodejs22.x");
+        let variables = variables(&function);
+        assert_eq!(variables["AWS_EXECUTION_ENV"], "AWS_Lambda_nodejs22.x");
+        let path =
+            "/opt/nodejs/node22/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task";
+        assert_eq!(variables["NODE_PATH"], path);
+        assert!(!variables.contains_key("PYTHONPATH"));
     }
 
     #[test]

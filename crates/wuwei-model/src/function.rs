@@ -54,6 +54,8 @@ pub struct Runtime(String);
 pub enum RuntimeFamily {
     /// `python3.x`: the host's interpreter with wuwei's bootstrap.
     Python,
+    /// `nodejs*.x`: the host's Node.js with wuwei's bootstrap.
+    NodeJs,
     /// `provided*`: the package's own `bootstrap` executable.
     Provided,
     /// Known to AWS, not yet run by wuwei.
@@ -78,6 +80,8 @@ impl Runtime {
     pub fn family(&self) -> RuntimeFamily {
         if self.0.starts_with("python3.") {
             RuntimeFamily::Python
+        } else if self.0.starts_with("nodejs") && self.0.ends_with(".x") {
+            RuntimeFamily::NodeJs
         } else if self.0.starts_with("provided") {
             RuntimeFamily::Provided
         } else {

@@ -14,6 +14,10 @@ mod tests;
 
 /// Minor versions of Python 3 that AWS has offered and the bootstrap supports.
 const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 8..=14;
+/// Major versions of Node.js that AWS has identifiers for and the bootstrap supports.
+const NODE_MAJORS: [u32; 3] = [20, 22, 24];
+/// Names of Node.js: its own, and Debian's old one.
+const NODE_NAMES: [&str; 2] = ["node", "nodejs"];
 /// Always searched first, in this order: what the distribution and the administrator installed.
 const SYSTEM_DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/local/bin"];
 /// Identifiers that need nothing of the host: the package brings its own executable.
@@ -28,6 +32,9 @@ pub struct SearchPaths {
     pub pyenv_root: Option<PathBuf>,
     /// Where uv keeps its interpreters (`~/.local/share/uv/python`): its `*/bin` are searched.
     pub uv_python_dir: Option<PathBuf>,
+    /// Where version managers keep Node.js (`$NVM_DIR/versions/node`, fnm's `node-versions`, Volta's
+    /// `tools/image/node`): their `*/bin` and `*/installation/bin` are searched.
+    pub node_roots: Vec<PathBuf>,
 }
 
 /// A CPython that answered.
@@ -47,11 +54,26 @@ pub struct PythonInterpreter {
     pub multiarch: Option<String>,
 }
 
+/// A Node.js that answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInterpreter {
+    /// For example `nodejs22.x`.
+    pub identifier: Runtime,
+    /// The ELF executable, no symbolic link in its path.
+    pub executable: PathBuf,
+    /// For example `22.11.0`.
+    pub version: String,
+    /// The shared libraries that it has loaded.
+    pub libraries: Vec<PathBuf>,
+}
+
 /// How the host runs a runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OfferedRuntime {
     /// With this interpreter.
     Python(PythonInterpreter),
+    /// With this interpreter.
+    Node(NodeInterpreter),
     /// With the package's own `bootstrap`.
     Provided(Runtime),
 }
@@ -62,6 +84,7 @@ impl OfferedRuntime {
     pub fn identifier(&self) -> &Runtime {
         match self {
             Self::Python(interpreter) => &interpreter.identifier,
+            Self::Node(interpreter) => &interpreter.identifier,
             Self::Provided(identifier) => identifier,
         }
     }
@@ -76,33 +99,43 @@ pub struct Runtimes {
 impl Runtimes {
     /// Looks for interpreters and runs each that it finds, for at most two seconds, to learn its version. Blocks.
     ///
-    /// Of several with the same minor version the first wins: `/usr/bin`, `/usr/local/bin`, `PATH`, then the newest of
-    /// pyenv's, then of uv's.
+    /// Of several that have the same identifier the first wins: `/usr/bin`, `/usr/local/bin`, `PATH`, then the newest of
+    /// pyenv's, of uv's, and of those of Node.js's version managers.
     #[must_use]
     pub fn discover(paths: &SearchPaths) -> Self {
         let system = SYSTEM_DIRECTORIES.map(PathBuf::from);
         let directories: Vec<PathBuf> = system.into_iter().chain(paths.directories.iter().cloned()).collect();
-        Self::discover_in(directories, paths)
+        Self::discover_in(&directories, paths)
     }
 
-    fn discover_in(mut directories: Vec<PathBuf>, paths: &SearchPaths) -> Self {
-        let pyenv = paths.pyenv_root.iter().flat_map(|root| installations(&root.join("versions")));
-        let uv = paths.uv_python_dir.iter().flat_map(|root| installations(root));
-        directories.extend(pyenv.chain(uv));
-        let mut executables = Vec::new();
-        for executable in directories.iter().flat_map(|directory| executables_in(directory)) {
-            if !executables.contains(&executable) {
-                executables.push(executable);
-            }
-        }
+    fn discover_in(directories: &[PathBuf], paths: &SearchPaths) -> Self {
+        let pyenv = paths.pyenv_root.iter().flat_map(|root| installations(&root.join("versions"), "bin"));
+        let uv = paths.uv_python_dir.iter().flat_map(|root| installations(root, "bin"));
+        let python_names: Vec<String> = PYTHON_MINORS.map(|minor| format!("python3.{minor}")).collect();
+        let pythons = executables(directories.iter().cloned().chain(pyenv).chain(uv), &python_names);
+        let managed = paths
+            .node_roots
+            .iter()
+            .flat_map(|root| installations(root, "bin").into_iter().chain(installations(root, "installation/bin")));
+        let nodes = executables(directories.iter().cloned().chain(managed), &NODE_NAMES.map(str::to_owned));
+
+        let (pythons, nodes) = probe::ask_all(&pythons, &nodes);
         let mut by_minor = BTreeMap::new();
-        for (minor, interpreter) in probe::ask_all(&executables) {
+        for (minor, interpreter) in pythons {
             if PYTHON_MINORS.contains(&minor) {
                 by_minor.entry(minor).or_insert(interpreter);
             }
         }
+        let mut by_major = BTreeMap::new();
+        for (major, interpreter) in nodes {
+            if NODE_MAJORS.contains(&major) {
+                by_major.entry(major).or_insert(interpreter);
+            }
+        }
         let provided = PROVIDED.map(|identifier| OfferedRuntime::Provided(Runtime::new(identifier)));
-        Self { offered: by_minor.into_values().map(OfferedRuntime::Python).chain(provided).collect() }
+        let interpreters = by_minor.into_values().map(OfferedRuntime::Python);
+        let interpreters = interpreters.chain(by_major.into_values().map(OfferedRuntime::Node));
+        Self { offered: interpreters.chain(provided).collect() }
     }
 
     /// All of them: interpreters by version, then the custom runtimes.
@@ -115,7 +148,7 @@ impl Runtimes {
     #[must_use]
     pub fn get(&self, runtime: &Runtime) -> Option<&OfferedRuntime> {
         match runtime.family() {
-            RuntimeFamily::Python | RuntimeFamily::Provided => {
+            RuntimeFamily::Python | RuntimeFamily::NodeJs | RuntimeFamily::Provided => {
                 self.offered.iter().find(|offered| offered.identifier() == runtime)
             }
             RuntimeFamily::Other => None,
@@ -128,6 +161,9 @@ impl Runtimes {
     pub fn reachable_by_others(mut self) -> Self {
         self.offered.retain(|offered| match offered {
             OfferedRuntime::Python(interpreter) => others_may_pass(&interpreter.executable),
+            OfferedRuntime::Node(interpreter) => {
+                std::iter::once(&interpreter.executable).chain(&interpreter.libraries).all(|file| others_may_pass(file))
+            }
             OfferedRuntime::Provided(_) => true,
         });
         self
@@ -148,13 +184,13 @@ fn others_may_pass(path: &Path) -> bool {
         .all(|directory| std::fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0))
 }
 
-/// The `bin` directories of the installations that lie side by side in `root`, newest version first.
-fn installations(root: &Path) -> Vec<PathBuf> {
+/// The directories of programs of the installations that lie side by side in `root`, newest version first.
+fn installations(root: &Path, programs: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(root) else { return Vec::new() };
     let mut names: Vec<_> =
         entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
     names.sort_by_key(|name| std::cmp::Reverse((numbers_of(name), name.clone())));
-    names.into_iter().map(|name| root.join(name).join("bin")).collect()
+    names.into_iter().map(|name| root.join(name).join(programs)).collect()
 }
 
 /// The numbers in a name, so that `3.11.10` sorts after `3.11.9`.
@@ -162,12 +198,19 @@ fn numbers_of(name: &str) -> Vec<u64> {
     name.split(|character: char| !character.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
-/// The interpreters that a directory holds under their versioned names, symbolic links resolved.
-fn executables_in(directory: &Path) -> Vec<PathBuf> {
-    let candidates = PYTHON_MINORS.map(|minor| directory.join(format!("python3.{minor}")));
+/// The programs of these names in some directories, symbolic links resolved, each once.
+fn executables(directories: impl Iterator<Item = PathBuf>, names: &[String]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     // A relative entry of PATH would name another file in the sandbox's launcher.
-    let resolved = candidates.filter(|path| path.is_absolute()).filter_map(|path| path.canonicalize().ok());
-    resolved.filter(|path| is_elf(path)).collect()
+    for directory in directories.filter(|directory| directory.is_absolute()) {
+        let resolved = names.iter().filter_map(|name| directory.join(name).canonicalize().ok());
+        for executable in resolved.filter(|path| is_elf(path)) {
+            if !found.contains(&executable) {
+                found.push(executable);
+            }
+        }
+    }
+    found
 }
 
 /// Whether a file is a program of the kernel's own format: version managers' shims are scripts.

@@ -7,6 +7,9 @@
 //! - Answer payload: length of the request id (u8), the request id (empty before the first event), length of the log
 //!   entry (u32), the log entry (UTF-8 text for the function's log), the document.
 //!
+//! A streamed answer is several frames of that form: at most one content type, chunks, and then a success with an empty
+//! document, or an error. A runtime that ends after its answer says so, and no event is sent to it any more.
+//!
 //! Nothing that comes from the runtime is trusted: a function can write what it likes to the socket.
 
 use std::io;
@@ -50,6 +53,12 @@ pub(crate) enum AnswerKind {
     Success,
     /// The handler failed; the document says why.
     Error,
+    /// A streamed answer begins; the document is its content type.
+    ContentType,
+    /// The document is the next part of a streamed answer.
+    Chunk,
+    /// As [`AnswerKind::Error`], and the process ends now.
+    LastWords,
 }
 
 impl AnswerKind {
@@ -59,7 +68,18 @@ impl AnswerKind {
             17 => Some(Self::InitError),
             18 => Some(Self::Success),
             19 => Some(Self::Error),
+            20 => Some(Self::ContentType),
+            21 => Some(Self::Chunk),
+            22 => Some(Self::LastWords),
             _ => None,
+        }
+    }
+
+    /// Whether more frames of the same answer follow.
+    fn is_part(self) -> bool {
+        match self {
+            Self::ContentType | Self::Chunk => true,
+            Self::Ready | Self::InitError | Self::Success | Self::Error | Self::LastWords => false,
         }
     }
 }
@@ -98,6 +118,12 @@ pub(crate) enum FrameError {
     /// The runtime wrote more than one answer.
     #[error("data after the answer")]
     Surplus,
+    /// The frame names a request that is not the one in work.
+    #[error("answer to another request")]
+    Foreign,
+    /// A part of a streamed answer where none may be.
+    #[error("part of a streamed answer out of place")]
+    OutOfPlace,
 }
 
 impl From<io::Error> for FrameError {
@@ -204,11 +230,14 @@ impl FrameReader {
         }
         match payload.len().cmp(&length) {
             std::cmp::Ordering::Less => return Ok(None),
-            std::cmp::Ordering::Equal => {}
-            std::cmp::Ordering::Greater => return Err(FrameError::Surplus),
+            std::cmp::Ordering::Greater if !kind.is_part() => return Err(FrameError::Surplus),
+            std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => {}
         }
+        let whole = HEADER_BYTES + length;
         // A fresh buffer, so that a large answer's memory goes when the answer goes.
-        let mut payload = std::mem::take(&mut self.buffer).freeze();
+        let frame =
+            if self.buffer.len() == whole { std::mem::take(&mut self.buffer) } else { self.buffer.split_to(whole) };
+        let mut payload = frame.freeze();
         payload.advance(HEADER_BYTES);
         parse(kind, payload).map(Some)
     }

@@ -7,10 +7,10 @@ mod frames;
 mod host;
 mod instance;
 mod launcher;
+mod managed;
 mod output;
 mod process;
 mod provided;
-mod python;
 mod relay;
 mod runtime_api;
 mod runtimes;
@@ -19,7 +19,7 @@ mod seccomp;
 mod stream;
 mod sys;
 
-pub use discovery::{OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
+pub use discovery::{NodeInterpreter, OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
 pub use host::StartSandboxError;
 pub use instance::{
     InitFailure, Instance, InstanceFactory, InstanceSpec, Invocation, InvokeFailure, LaunchError, OutputSink,

@@ -4,14 +4,13 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use wuwei_model::Runtime;
-
 use crate::discovery::{OfferedRuntime, PythonInterpreter, Runtimes};
-use crate::instance::{Instance, LaunchError};
+use crate::instance::{Instance, InstanceSpec, LaunchError};
+use crate::managed::ManagedInstance;
 use crate::process::SandboxedProcess;
 use crate::provided::CustomInstance;
-use crate::python::{BOOTSTRAP, ManagedInstance};
 
+pub(crate) mod node;
 pub(crate) mod race;
 #[cfg(test)]
 pub(crate) mod test_process;
@@ -23,10 +22,14 @@ const RUNTIME_DIR: &str = "/var/runtime";
 /// `PATH` of a sandbox, before what the interpreter adds.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// The bootstrap of the Python runtimes.
+pub(crate) const PYTHON_BOOTSTRAP: RuntimeFile =
+    RuntimeFile { name: "bootstrap.py", contents: include_str!("../../../runtimes/python/bootstrap.py") };
+
 /// A file that the sandbox shows read-only in `/var/runtime`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuntimeFile {
-    /// Name in `/var/runtime`.
+    /// Path below `/var/runtime`.
     pub(crate) name: &'static str,
     /// Contents, the same for every instance.
     pub(crate) contents: &'static str,
@@ -49,14 +52,16 @@ pub(crate) struct RuntimeLayout {
 }
 
 impl Runtimes {
-    /// How to start an instance of a runtime with the code that lies unpacked in `code_dir`.
+    /// How to start an instance.
     ///
     /// # Errors
     /// [`LaunchError::UnknownRuntime`]; [`LaunchError::NoBootstrap`] for a custom runtime without its executable.
-    pub(crate) fn layout(&self, runtime: &Runtime, code_dir: &Path) -> Result<RuntimeLayout, LaunchError> {
+    pub(crate) fn layout(&self, spec: &InstanceSpec) -> Result<RuntimeLayout, LaunchError> {
+        let runtime = &spec.runtime;
         match self.get(runtime) {
             Some(OfferedRuntime::Python(interpreter)) => Ok(python_layout(interpreter)),
-            Some(OfferedRuntime::Provided(_)) if has_bootstrap(code_dir) => Ok(provided_layout()),
+            Some(OfferedRuntime::Node(interpreter)) => Ok(node::layout(interpreter, spec)),
+            Some(OfferedRuntime::Provided(_)) if has_bootstrap(&spec.code_dir) => Ok(provided_layout()),
             Some(OfferedRuntime::Provided(_)) => Err(LaunchError::NoBootstrap),
             None => Err(LaunchError::UnknownRuntime { runtime: runtime.to_string(), found: self.found() }),
         }
@@ -64,8 +69,8 @@ impl Runtimes {
 }
 
 /// Every file of `/var/runtime`.
-pub(crate) fn runtime_files() -> &'static [RuntimeFile] {
-    &[BOOTSTRAP]
+pub(crate) fn runtime_files() -> impl Iterator<Item = &'static RuntimeFile> {
+    [PYTHON_BOOTSTRAP].iter().chain(&node::FILES)
 }
 
 /// Makes an instance of a process that was started by a layout: over the Runtime API when it has a listener for that,
@@ -92,20 +97,24 @@ fn python_layout(interpreter: &PythonInterpreter) -> RuntimeLayout {
             visible_paths.push(path.to_owned());
         }
     }
-    let in_system_path = SYSTEM_PATH.split(':').any(|system| directory == Path::new(system));
-    let mut path_env = OsString::new();
-    if !in_system_path {
-        path_env.push(directory);
-        path_env.push(":");
-    }
-    path_env.push(SYSTEM_PATH);
     RuntimeLayout {
         executable: interpreter.executable.clone(),
-        arguments: python_arguments(&Path::new(RUNTIME_DIR).join(BOOTSTRAP.name)),
+        arguments: python_arguments(&Path::new(RUNTIME_DIR).join(PYTHON_BOOTSTRAP.name)),
         visible_paths,
         needs_runtime_api: false,
-        path_env,
+        path_env: path_with(directory),
     }
+}
+
+/// `PATH` with an interpreter's directory in it.
+fn path_with(directory: &Path) -> OsString {
+    let mut path = OsString::new();
+    if !SYSTEM_PATH.split(':').any(|system| directory == Path::new(system)) {
+        path.push(directory);
+        path.push(":");
+    }
+    path.push(SYSTEM_PATH);
+    path
 }
 
 fn provided_layout() -> RuntimeLayout {

@@ -188,7 +188,7 @@ impl InstanceFactory for Sandbox {
     }
 
     async fn launch(&self, spec: InstanceSpec) -> Result<Box<dyn Instance>, LaunchError> {
-        let layout = self.runtimes.layout(&spec.runtime, &spec.code_dir)?;
+        let layout = self.runtimes.layout(&spec)?;
         self.build(spec, &layout).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotConnected => LaunchError::LauncherGone,
             _ => LaunchError::Sandbox(error.to_string()),
@@ -234,10 +234,12 @@ fn server_name(data_dir: &Path) -> String {
 
 /// Writes the bootstraps where sandboxes show them.
 fn write_runtime_files(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
     for file in runtime_files() {
         let path = directory.join(file.name);
+        for parent in path.ancestors().skip(1).take_while(|parent| parent.starts_with(directory)) {
+            fs::create_dir_all(parent)?;
+            fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?;
+        }
         fs::write(&path, file.contents)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
     }

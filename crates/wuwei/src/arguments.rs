@@ -115,13 +115,13 @@ pub(crate) enum SandboxMode {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployOptions {
-    /// Directory, .zip, .py or executable file
+    /// Directory, .zip, .py, .mjs, .js, .cjs or executable file
     #[arg(value_name = "DIR|FILE")]
     pub(crate) path: PathBuf,
     /// Name of the function [default: the name of the directory or file]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Runtime, for example python3.11 or provided.al2023 [default: recognised]
+    /// Runtime, for example python3.11, nodejs22.x or provided.al2023 [default: recognised]
     #[arg(long)]
     pub(crate) runtime: Option<String>,
     /// Handler, for example app.handler [default: recognised]

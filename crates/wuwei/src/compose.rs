@@ -144,15 +144,32 @@ async fn discover(environment: &Environment) -> Result<Runtimes, Failure> {
         directories,
         pyenv_root: environment.pyenv_root.clone().or_else(|| home.map(|home| home.join(".pyenv"))),
         uv_python_dir: home.map(|home| home.join(".local/share/uv/python")),
+        node_roots: node_roots(environment),
     };
     let found = tokio::task::spawn_blocking(move || Runtimes::discover(&paths)).await;
     found.map_err(|error| Failure::local("look for language runtimes").because(error))
+}
+
+/// Where nvm, fnm and Volta keep their installations.
+fn node_roots(environment: &Environment) -> Vec<PathBuf> {
+    let below_home = |path: &str| environment.home.as_ref().map(|home| home.join(path));
+    let nvm = environment.nvm_dir.clone().or_else(|| below_home(".nvm")).map(|root| root.join("versions/node"));
+    let fnm =
+        environment.fnm_dir.clone().or_else(|| below_home(".local/share/fnm")).map(|root| root.join("node-versions"));
+    let volta =
+        environment.volta_home.clone().or_else(|| below_home(".volta")).map(|root| root.join("tools/image/node"));
+    [nvm, fnm, volta].into_iter().flatten().collect()
 }
 
 fn describe(runtime: &OfferedRuntime) -> HostRuntime {
     let identifier = runtime.identifier().as_str().to_owned();
     match runtime {
         OfferedRuntime::Python(interpreter) => HostRuntime {
+            identifier,
+            path: Some(interpreter.executable.clone()),
+            version: Some(interpreter.version.clone()),
+        },
+        OfferedRuntime::Node(interpreter) => HostRuntime {
             identifier,
             path: Some(interpreter.executable.clone()),
             version: Some(interpreter.version.clone()),

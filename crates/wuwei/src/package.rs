@@ -1,6 +1,8 @@
 //! From a directory or file to a package: what it is, and the bytes of its zip.
 
 mod archive;
+mod dependencies;
+mod javascript;
 mod project;
 mod recognise;
 mod requirements;
@@ -18,6 +20,9 @@ use crate::failure::Failure;
 use tree::Tree;
 
 pub(crate) use project::Project;
+
+/// Endings of single files that are functions.
+const SCRIPTS: [&str; 4] = ["py", "mjs", "js", "cjs"];
 
 /// What a deployer said; what is `None` is recognised.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +55,7 @@ pub(crate) struct Source {
 enum SourceKind {
     Directory,
     Zip,
-    Python,
+    Script,
     Executable,
 }
 
@@ -61,14 +66,14 @@ impl Source {
         let metadata = fs::metadata(path).map_err(|error| {
             Failure::usage(format!("read `{shown}`"))
                 .because(error)
-                .hint("name a directory, a .zip, a .py or an executable")
+                .hint("name a directory, a .zip, a .py, a .mjs, .js or .cjs, or an executable")
         })?;
         let kind = if metadata.is_dir() {
             SourceKind::Directory
         } else if path.extension().is_some_and(|extension| extension == "zip") {
             SourceKind::Zip
-        } else if path.extension().is_some_and(|extension| extension == "py") {
-            SourceKind::Python
+        } else if path.extension().is_some_and(|extension| SCRIPTS.iter().any(|script| extension == *script)) {
+            SourceKind::Script
         } else if metadata.is_file() && is_program(path)? {
             if metadata.permissions().mode() & 0o111 == 0 {
                 return Err(Failure::usage(format!("`{shown}` is a program but not executable"))
@@ -77,7 +82,7 @@ impl Source {
             SourceKind::Executable
         } else {
             return Err(Failure::usage(format!("`{shown}` is nothing that can be deployed"))
-                .hint("name a directory, a .zip, a .py or an executable"));
+                .hint("name a directory, a .zip, a .py, a .mjs, .js or .cjs, or an executable"));
         };
         let project = if kind == SourceKind::Directory { Project::read(path)? } else { Project::default() };
         Ok(Self { path: path.to_owned(), kind, project })
@@ -104,7 +109,7 @@ impl Source {
         let shown = self.path.display().to_string();
         let tree = match self.kind {
             SourceKind::Directory => Tree::of_directory(&self.path)?,
-            SourceKind::Python => Tree::of_file(&self.path, None)?,
+            SourceKind::Script => Tree::of_file(&self.path, None)?,
             SourceKind::Executable => Tree::of_file(&self.path, Some("bootstrap"))?,
             SourceKind::Zip => {
                 let zip =
@@ -123,6 +128,11 @@ impl Source {
             requirements::install(&requirements::interpreter(&found.runtime, offered), &requirements, staging.path())?;
             let tree = Tree::of_directory(staging.path())?.overlaid_with(tree);
             return ready(found, archive::write(&tree)?);
+        }
+        if self.kind == SourceKind::Directory && found.runtime.starts_with("nodejs") {
+            let interpreter = requirements::interpreter(&found.runtime, offered);
+            let installed = dependencies::install(&interpreter, &self.path, tree, remark)?;
+            return ready(found, archive::write(&installed.tree)?);
         }
         ready(found, archive::write(&tree)?)
     }

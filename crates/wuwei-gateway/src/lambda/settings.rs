@@ -74,7 +74,7 @@ pub(super) fn architecture(members: &Map<String, Value>, runtime: &Runtime) -> R
     };
     let native = match runtime.family() {
         RuntimeFamily::Provided => true,
-        RuntimeFamily::Python | RuntimeFamily::Other => false,
+        RuntimeFamily::Python | RuntimeFamily::NodeJs | RuntimeFamily::Other => false,
     };
     if native && architecture != host_architecture() {
         return Err(ApiError::invalid_parameter(format!(

@@ -1,7 +1,7 @@
 //! Asks interpreters who they are, all at once and with a time limit.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use wuwei_model::Runtime;
 
-use super::PythonInterpreter;
+use super::{NodeInterpreter, PythonInterpreter};
 
 /// An interpreter answers in about 10 ms; a cold disk may need far longer.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -19,7 +20,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: u64 = 16 * 1024;
 
 /// Writes its JSON by hand and imports nothing that start-up has not: a broken installation should still answer.
-const QUESTION: &str = r#"
+const PYTHON_QUESTION: &str = r#"
 import os, sys
 text = lambda value: '"%s"' % value.replace("\\", "\\\\").replace('"', '\\"')
 print('{"implementation": %s, "minor": %d, "version": %s, "prefix": %s, "standard_library": %s, "multiarch": %s}' % (
@@ -27,8 +28,16 @@ print('{"implementation": %s, "minor": %d, "version": %s, "prefix": %s, "standar
     text(os.path.dirname(os.__file__)), text(getattr(sys.implementation, "_multiarch", ""))))
 "#;
 
+/// The libraries are those that it has loaded: a build with a library of its own may lie anywhere.
+const NODE_QUESTION: &str = r#"
+process.report.excludeNetwork = true
+const { sharedObjects } = process.report.getReport()
+console.log(JSON.stringify({ name: process.versions.bun ? "bun" : process.release.name, version: process.versions.node,
+    libraries: sharedObjects.filter((path) => path.startsWith("/")) }))
+"#;
+
 #[derive(Deserialize)]
-struct Answer {
+struct PythonAnswer {
     implementation: String,
     minor: u32,
     version: String,
@@ -37,38 +46,68 @@ struct Answer {
     multiarch: String,
 }
 
-/// The CPythons among `executables` with their minor versions, in the order of `executables`.
-pub(super) fn ask_all(executables: &[PathBuf]) -> Vec<(u32, PythonInterpreter)> {
+#[derive(Deserialize)]
+struct NodeAnswer {
+    name: String,
+    version: String,
+    libraries: Vec<PathBuf>,
+}
+
+/// Interpreters with the number that tells their versions apart.
+pub(super) type Found<T> = Vec<(u32, T)>;
+
+/// The CPythons among `pythons` with their minor versions, and the Node.js among `nodes` with their major ones, each in
+/// the order given. All are asked at the same time.
+pub(super) fn ask_all(pythons: &[PathBuf], nodes: &[PathBuf]) -> (Found<PythonInterpreter>, Found<NodeInterpreter>) {
     let deadline = Instant::now() + TIME_LIMIT;
-    let asked: Vec<_> = executables.iter().map(|executable| (executable, ask(executable))).collect();
-    let answered = asked.into_iter().filter_map(|(executable, child)| {
-        let answer = read_answer(child?, deadline);
-        if answer.is_none() {
-            tracing::debug!(executable = %executable.display(), "not a usable Python interpreter");
-        }
-        let answer = answer?;
-        let interpreter = PythonInterpreter {
-            identifier: Runtime::new(format!("python3.{}", answer.minor)),
-            executable: executable.clone(),
-            prefix: answer.prefix,
-            version: answer.version,
-            standard_library: answer.standard_library,
-            multiarch: Some(answer.multiarch).filter(|tag| !tag.is_empty()),
-        };
-        Some((answer.minor, interpreter))
-    });
-    answered.collect()
+    let ask_each = |executables: &[PathBuf], arguments: &[&str]| -> Vec<(PathBuf, Option<Child>)> {
+        executables.iter().map(|executable| (executable.clone(), ask(executable, arguments))).collect()
+    };
+    let pythons = ask_each(pythons, &["-I", "-S", "-c", PYTHON_QUESTION]);
+    let nodes = ask_each(nodes, &["-e", NODE_QUESTION]);
+    let pythons = pythons.into_iter().filter_map(|(executable, child)| python(executable, child?, deadline));
+    let pythons = pythons.collect();
+    (pythons, nodes.into_iter().filter_map(|(executable, child)| node(executable, child?, deadline)).collect())
+}
+
+fn python(executable: PathBuf, child: Child, deadline: Instant) -> Option<(u32, PythonInterpreter)> {
+    let answer: Option<PythonAnswer> = read_answer(child, deadline);
+    let Some(answer) = answer.filter(|answer| answer.implementation == "cpython") else {
+        tracing::debug!(executable = %executable.display(), "not a usable Python interpreter");
+        return None;
+    };
+    let interpreter = PythonInterpreter {
+        identifier: Runtime::new(format!("python3.{}", answer.minor)),
+        executable,
+        prefix: answer.prefix,
+        version: answer.version,
+        standard_library: answer.standard_library,
+        multiarch: Some(answer.multiarch).filter(|tag| !tag.is_empty()),
+    };
+    Some((answer.minor, interpreter))
+}
+
+fn node(executable: PathBuf, child: Child, deadline: Instant) -> Option<(u32, NodeInterpreter)> {
+    let answer: Option<NodeAnswer> = read_answer(child, deadline);
+    let Some(answer) = answer.filter(|answer| answer.name == "node") else {
+        tracing::debug!(executable = %executable.display(), "not a usable Node.js");
+        return None;
+    };
+    let major = answer.version.split('.').next()?.parse().ok()?;
+    let identifier = Runtime::new(format!("nodejs{major}.x"));
+    let NodeAnswer { version, libraries, .. } = answer;
+    Some((major, NodeInterpreter { identifier, executable, version, libraries }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
-fn ask(executable: &PathBuf) -> Option<Child> {
+fn ask(executable: &Path, arguments: &[&str]) -> Option<Child> {
     let mut command = Command::new(executable);
-    command.args(["-I", "-S", "-c", QUESTION]).env_clear().current_dir("/");
+    command.args(arguments).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()
 }
 
 /// Waits for the end of a child, kills it when it takes too long, and reads what it said.
-fn read_answer(mut child: Child, deadline: Instant) -> Option<Answer> {
+fn read_answer<T: DeserializeOwned>(mut child: Child, deadline: Instant) -> Option<T> {
     let ended = wait_until(&child, deadline);
     if !ended {
         child.kill().ok()?;
@@ -80,8 +119,7 @@ fn read_answer(mut child: Child, deadline: Instant) -> Option<Answer> {
     // It has ended, so its answer is in the pipe; a grandchild that holds the pipe open is outside the honest case.
     let mut text = Vec::new();
     child.stdout.take()?.take(ANSWER_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let answer: Answer = serde_json::from_slice(&text).ok()?;
-    (answer.implementation == "cpython").then_some(answer)
+    serde_json::from_slice(&text).ok()
 }
 
 fn wait_until(child: &Child, deadline: Instant) -> bool {
@@ -103,7 +141,7 @@ mod tests {
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
-    use super::read_answer;
+    use super::python;
 
     #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
     fn child(script: &str) -> Child {
@@ -111,7 +149,8 @@ mod tests {
     }
 
     fn version_from(script: &str, limit: Duration) -> Option<String> {
-        read_answer(child(script), Instant::now() + limit).map(|answer| answer.version)
+        let found = python("/bin/sh".into(), child(script), Instant::now() + limit);
+        found.map(|(_, interpreter)| interpreter.version)
     }
 
     #[test]

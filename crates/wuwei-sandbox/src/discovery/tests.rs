@@ -4,7 +4,7 @@ use std::path::Path;
 use wuwei_model::Runtime;
 
 use super::{OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths, installations, numbers_of};
-use crate::runtimes::test_process::test_interpreter;
+use crate::runtimes::test_process::{test_interpreter, test_node};
 
 fn identifiers(runtimes: &Runtimes) -> Vec<&str> {
     runtimes.list().iter().map(|offered| offered.identifier().as_str()).collect()
@@ -35,7 +35,7 @@ fn the_systems_interpreter_is_found_and_tells_where_it_lives() {
 
 #[test]
 fn custom_runtimes_are_always_offered_and_foreign_ones_never() {
-    let runtimes = Runtimes::discover_in(Vec::new(), &SearchPaths::default());
+    let runtimes = Runtimes::discover_in(&[], &SearchPaths::default());
     assert_eq!(identifiers(&runtimes), ["provided", "provided.al2", "provided.al2023"]);
     assert_eq!(runtimes.found(), "provided, provided.al2, provided.al2023");
     for identifier in ["python3.11", "python3.7", "nodejs22.x", "provided.al2024", ""] {
@@ -52,7 +52,7 @@ fn shims_and_programs_that_are_no_python_are_not_interpreters() {
     symlink("/nowhere", directory.path().join("python3.11")).unwrap();
     std::fs::create_dir(directory.path().join("python3.12")).unwrap();
     std::fs::write(directory.path().join("python3.13"), b"\x7fELF").unwrap();
-    let runtimes = Runtimes::discover_in(vec![directory.path().to_owned()], &SearchPaths::default());
+    let runtimes = Runtimes::discover_in(&[directory.path().to_owned()], &SearchPaths::default());
     assert_eq!(identifiers(&runtimes), ["provided", "provided.al2", "provided.al2023"]);
 }
 
@@ -65,7 +65,7 @@ fn links_are_resolved_and_a_wrong_name_does_not_lie_about_the_version() {
     let wrong_name = if interpreter.identifier.as_str() == "python3.8" { "python3.9" } else { "python3.8" };
     symlink(&interpreter.executable, bin.join(wrong_name)).unwrap();
     let paths = SearchPaths { pyenv_root: Some(root.path().to_owned()), ..SearchPaths::default() };
-    let runtimes = Runtimes::discover_in(Vec::new(), &paths);
+    let runtimes = Runtimes::discover_in(&[], &paths);
     assert_eq!(python(&runtimes, interpreter.identifier.as_str()), interpreter);
     assert!(runtimes.get(&Runtime::new(wrong_name)).is_none());
 }
@@ -79,7 +79,7 @@ fn the_first_directory_wins_for_a_version() {
     std::fs::copy(&interpreter.executable, &copy).unwrap();
     let system = interpreter.executable.parent().unwrap().to_owned();
     let check = |directories: Vec<_>, expected: &Path| {
-        let runtimes = Runtimes::discover_in(directories, &SearchPaths::default());
+        let runtimes = Runtimes::discover_in(&directories, &SearchPaths::default());
         assert_eq!(python(&runtimes, name).executable, expected);
     };
     check(vec![system.clone(), copies.path().to_owned()], &interpreter.executable);
@@ -92,11 +92,37 @@ fn installations_are_sorted_by_number_newest_first() {
     for name in ["3.11.9", "3.11.10", "3.9.18", "pypy3.9"] {
         std::fs::create_dir(root.path().join(name)).unwrap();
     }
-    let sorted = installations(root.path());
+    let sorted = installations(root.path(), "bin");
     let names: Vec<_> = sorted.iter().map(|bin| bin.parent().unwrap().file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["3.11.10", "3.11.9", "3.9.18", "pypy3.9"]);
-    assert!(installations(Path::new("/nowhere")).is_empty());
+    assert!(installations(Path::new("/nowhere"), "bin").is_empty());
     assert_eq!(numbers_of("cpython-3.12.1-linux-x86_64-gnu"), [3, 12, 1, 86, 64]);
+}
+
+#[test]
+fn node_is_found_by_name_and_where_version_managers_keep_it() {
+    let interpreter = test_node();
+    let major = interpreter.version.split('.').next().unwrap();
+    assert_eq!(interpreter.identifier.as_str(), format!("nodejs{major}.x"));
+    assert!(interpreter.libraries.iter().all(|library| library.is_absolute()), "{:?}", interpreter.libraries);
+    for place in ["v20.1.0/bin", "v20.1.0/installation/bin"] {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join(place)).unwrap();
+        symlink(&interpreter.executable, root.path().join(place).join("node")).unwrap();
+        let paths = SearchPaths { node_roots: vec![root.path().to_owned()], ..SearchPaths::default() };
+        let runtimes = Runtimes::discover_in(&[], &paths);
+        let found = runtimes.get(&interpreter.identifier);
+        assert_eq!(found, Some(&OfferedRuntime::Node(interpreter.clone())), "{place}");
+    }
+}
+
+#[test]
+fn a_program_that_only_calls_itself_node_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    symlink("/bin/true", directory.path().join("node")).unwrap();
+    symlink("/bin/cat", directory.path().join("nodejs")).unwrap();
+    let runtimes = Runtimes::discover_in(&[directory.path().to_owned()], &SearchPaths::default());
+    assert_eq!(identifiers(&runtimes), ["provided", "provided.al2", "provided.al2023"]);
 }
 
 #[test]

@@ -159,13 +159,21 @@ fn landlock(facts: &HostFacts) -> Finding {
     }
 }
 
+const NODE_FIX: &str =
+    "install Node.js 20, 22 or 24: https://nodejs.org, or apt-get install nodejs where that is new enough";
+
 pub(super) fn of_runtimes(runtimes: &Runtimes) -> Finding {
     let found = runtimes.found();
-    if found.contains("python") {
-        return Finding::good("runtimes", found);
-    }
-    let costs = "functions in Python cannot run";
-    Finding::lacking("runtimes", Status::Degraded, found, costs, "apt-get install python3")
+    let (costs, fix) = match (found.contains("python"), found.contains("nodejs")) {
+        (true, true) => return Finding::good("runtimes", found),
+        (false, true) => ("functions in Python cannot run", "apt-get install python3"),
+        (true, false) => ("functions in Node.js cannot run", NODE_FIX),
+        (false, false) => (
+            "functions in Python and Node.js cannot run",
+            "apt-get install python3; for Node.js: 20, 22 or 24 from https://nodejs.org",
+        ),
+    };
+    Finding::lacking("runtimes", Status::Degraded, found, costs, fix)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ async fn the_stream_may_end_only_after_a_frame() {
 #[tokio::test]
 async fn kinds_lengths_and_surplus_are_checked() {
     assert!(matches!(read(&[&frame(0, b"", b"", b"")]).await, Err(FrameError::UnknownKind(0))));
-    assert!(matches!(read(&[&[255, 255, 255, 255, 20]]).await, Err(FrameError::UnknownKind(20))));
+    assert!(matches!(read(&[&[255, 255, 255, 255, 23]]).await, Err(FrameError::UnknownKind(23))));
     assert!(matches!(read(&[&[0, 0, 0, 0, 16]]).await, Err(FrameError::Malformed)));
     assert!(matches!(read(&[&[2, 0, 0, 0, 16, 2, b'x']]).await, Err(FrameError::Malformed)));
     assert!(matches!(read(&[&[6, 0, 0, 0, 16, 0, 9, 0, 0, 0, b'x']]).await, Err(FrameError::Malformed)));
@@ -130,4 +130,20 @@ async fn a_dead_process_leaves_its_answer_in_the_socket() {
     std::io::Write::write_all(&mut &far, &frame(18, b"id", b"", &[b'x'; 100_000])).unwrap();
     drop(far);
     assert_eq!(reader.read_remaining(&near).unwrap().document.len(), 100_000);
+}
+
+#[tokio::test]
+async fn parts_of_a_streamed_answer_may_come_together() {
+    let frames = [frame(20, b"id", b"", b"text/plain"), frame(21, b"id", b"", b"one"), frame(18, b"id", b"", b"")];
+    let (mut near, mut far) = tokio::io::duplex(1024);
+    let mut reader = FrameReader::default();
+    far.write_all(&frames.concat()).await.unwrap();
+    for (kind, document) in
+        [(AnswerKind::ContentType, "text/plain"), (AnswerKind::Chunk, "one"), (AnswerKind::Success, "")]
+    {
+        let answer = reader.read(&mut near).await.unwrap();
+        assert_eq!((answer.kind, &answer.document[..]), (kind, document.as_bytes()));
+    }
+    let after_the_end = [frame(18, b"id", b"", b""), frame(21, b"id", b"", b"more")].concat();
+    assert!(matches!(read(&[&after_the_end]).await, Err(FrameError::Surplus)));
 }

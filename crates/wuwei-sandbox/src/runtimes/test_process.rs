@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -15,13 +15,13 @@ use tempfile::TempDir;
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
-use wuwei_model::InvocationId;
+use wuwei_model::{FunctionKey, InvocationId, Runtime};
 
-use super::{instance_of, python_arguments};
-use crate::discovery::{OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
-use crate::instance::{Instance, Invocation, OutputSink, ProcessExit, Usage};
+use super::{PYTHON_BOOTSTRAP, RuntimeFile, instance_of, node, python_arguments};
+use crate::discovery::{NodeInterpreter, OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
+use crate::instance::{Instance, InstanceSpec, Invocation, OutputSink, ProcessExit, Usage};
 use crate::process::{ProcessControls, SandboxedProcess};
-use crate::python::BOOTSTRAP;
+use crate::relay::InstanceIdentity;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const ID: &str = "00000000-0000-4000-8000-000000000001";
@@ -64,7 +64,7 @@ impl Drop for ChildControls {
 pub(crate) struct Function {
     pub(crate) instance: Box<dyn Instance>,
     pub(crate) lines: Lines,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Function {
@@ -76,12 +76,21 @@ impl Function {
     pub(crate) fn python_with(code: &str, handler: &str, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("app.py"), code).unwrap();
-        let bootstrap = directory.path().join("runtime").join(BOOTSTRAP.name);
-        std::fs::create_dir(bootstrap.parent().unwrap()).unwrap();
-        std::fs::write(&bootstrap, BOOTSTRAP.contents).unwrap();
+        let bootstrap = write_runtime(&directory, &[PYTHON_BOOTSTRAP]);
         let mut command = through_shell(&test_interpreter().executable);
         command.args(python_arguments(&bootstrap)).env("_HANDLER", handler).env("LAMBDA_TASK_ROOT", directory.path());
         command.envs(environment.iter().copied());
+        Self::start(command, None, directory)
+    }
+
+    /// Starts the bootstrap of Node.js with `app.handler` of this CommonJS module.
+    pub(crate) fn node(code: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("app.js"), code).unwrap();
+        let bootstrap = write_runtime(&directory, &node::FILES);
+        let mut command = through_shell(&test_node().executable);
+        command.args(node::arguments(&bootstrap, 128, &[]));
+        command.env("_HANDLER", "app.handler").env("LAMBDA_TASK_ROOT", directory.path());
         Self::start(command, None, directory)
     }
 
@@ -102,7 +111,12 @@ impl Function {
     fn start(mut command: Command, runtime_api: Option<TcpListener>, directory: TempDir) -> Self {
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir(directory.path());
         let process = spawn(command, runtime_api).unwrap();
-        Self { instance: instance_of(process), lines: Lines::default(), _directory: directory }
+        Self { instance: instance_of(process), lines: Lines::default(), directory }
+    }
+
+    /// The working directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) async fn initialise(&mut self) -> Result<(), crate::InitFailure> {
@@ -118,6 +132,34 @@ impl Function {
         let initialised = self.initialise().await;
         assert!(initialised.is_ok(), "{initialised:?} {:?}", self.lines.0);
         self.invoke(payload).await
+    }
+}
+
+/// Puts the files of a runtime beside a function; gives the path of the first.
+fn write_runtime(directory: &TempDir, files: &[RuntimeFile]) -> PathBuf {
+    let root = directory.path().join("runtime");
+    for file in files {
+        let path = root.join(file.name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, file.contents).unwrap();
+    }
+    root.join(files[0].name)
+}
+
+/// An instance's specification with this runtime and code.
+pub(crate) fn spec(runtime: &str, code_dir: &Path) -> InstanceSpec {
+    InstanceSpec {
+        instance_id: "0".repeat(32),
+        identity: InstanceIdentity {
+            function: FunctionKey { account: "0".repeat(12), region: "us-east-1".to_owned(), name: "f".to_owned() },
+            role: "arn:aws:iam::000000000000:role/r".to_owned(),
+        },
+        runtime: Runtime::new(runtime),
+        code_dir: code_dir.to_owned(),
+        handler: "app.handler".to_owned(),
+        environment: Vec::new(),
+        memory_mb: 128,
+        ephemeral_mb: 512,
     }
 }
 
@@ -143,9 +185,22 @@ pub(crate) fn test_interpreter() -> &'static PythonInterpreter {
         let runtimes = Runtimes::discover(&SearchPaths::default());
         let python = runtimes.list().iter().find_map(|offered| match offered {
             OfferedRuntime::Python(interpreter) => Some(interpreter.clone()),
-            OfferedRuntime::Provided(_) => None,
+            OfferedRuntime::Node(_) | OfferedRuntime::Provided(_) => None,
         });
         python.expect("these tests need Python 3.8 to 3.14 in /usr/bin or /usr/local/bin: install python3")
+    })
+}
+
+/// The Node.js that the tests run with.
+pub(crate) fn test_node() -> &'static NodeInterpreter {
+    static FOUND: OnceLock<NodeInterpreter> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let runtimes = Runtimes::discover(&SearchPaths::default());
+        let node = runtimes.list().iter().find_map(|offered| match offered {
+            OfferedRuntime::Node(interpreter) => Some(interpreter.clone()),
+            OfferedRuntime::Python(_) | OfferedRuntime::Provided(_) => None,
+        });
+        node.expect("these tests need Node.js 20, 22 or 24 in /usr/bin or /usr/local/bin: install nodejs")
     })
 }
 

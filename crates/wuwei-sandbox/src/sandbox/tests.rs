@@ -57,8 +57,7 @@ async fn start(directory: &tempfile::TempDir, mode: SandboxMode) -> Sandbox {
         launcher_arguments: Vec::new(),
         runtimes: Runtimes::discover(&SearchPaths {
             directories: vec![PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")],
-            pyenv_root: None,
-            uv_python_dir: None,
+            ..SearchPaths::default()
         }),
     };
     Sandbox::start(options).await.unwrap()

@@ -17,6 +17,12 @@ pub(crate) struct Environment {
     pub(crate) path: Vec<PathBuf>,
     /// `PYENV_ROOT`: another place where interpreters are looked for.
     pub(crate) pyenv_root: Option<PathBuf>,
+    /// `NVM_DIR`, `FNM_DIR`, `VOLTA_HOME`: where version managers keep Node.js.
+    pub(crate) nvm_dir: Option<PathBuf>,
+    /// See `nvm_dir`.
+    pub(crate) fnm_dir: Option<PathBuf>,
+    /// See `nvm_dir`.
+    pub(crate) volta_home: Option<PathBuf>,
     /// `AWS_ENDPOINT_URL_LAMBDA` or `AWS_ENDPOINT_URL`: the server, when `--data-dir` is not given.
     pub(crate) endpoint_url: Option<String>,
     /// `AWS_REGION` or `AWS_DEFAULT_REGION`.
@@ -47,6 +53,9 @@ impl Environment {
             xdg_data_home: path("XDG_DATA_HOME"),
             path: variable("PATH").map(|value| std::env::split_paths(&value).collect()).unwrap_or_default(),
             pyenv_root: path("PYENV_ROOT"),
+            nvm_dir: path("NVM_DIR"),
+            fnm_dir: path("FNM_DIR"),
+            volta_home: path("VOLTA_HOME"),
             endpoint_url: text("AWS_ENDPOINT_URL_LAMBDA").or_else(|| text("AWS_ENDPOINT_URL")),
             region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
             access_key_id: text("AWS_ACCESS_KEY_ID"),

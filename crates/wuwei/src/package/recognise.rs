@@ -1,5 +1,5 @@
-use super::Wishes;
 use super::tree::Tree;
+use super::{Wishes, javascript};
 use crate::commands::runtimes::OfferedRuntime;
 use crate::failure::Failure;
 
@@ -34,6 +34,7 @@ pub(super) fn recognise(
     let handler = match &wishes.handler {
         Some(handler) => handler.clone(),
         None if runtime.starts_with("python") => python_handler(tree, shown)?,
+        None if runtime.starts_with("nodejs") => javascript::handler(tree, shown)?,
         None => "bootstrap".to_owned(),
     };
     Ok(Recognised { runtime, handler })
@@ -43,24 +44,33 @@ fn runtime_of(tree: &Tree, offered: &[OfferedRuntime], shown: &str) -> Result<St
     if tree.get("bootstrap").is_some() {
         return Ok(NATIVE_RUNTIME.to_owned());
     }
-    if tree.get("requirements.txt").is_some() || top_modules(tree).next().is_some() {
-        return newest_python(offered).ok_or_else(|| {
+    let has_manifest = tree.get("package.json").is_some();
+    if tree.get("requirements.txt").is_some() || (top_modules(tree).next().is_some() && !has_manifest) {
+        return newest(offered, "python3.", "").ok_or_else(|| {
             Failure::usage(format!("`{shown}` is a Python function, but the server has no Python"))
                 .hint("install python3 on the server's machine and restart it; `wuwei runtimes` lists what it has")
         });
     }
-    let failure = Failure::usage(format!("recognise the runtime of `{shown}`"));
-    Err(if tree.get("package.json").is_some() {
-        failure.hint("it looks like Node.js, which wuwei does not run yet")
-    } else {
-        failure.hint("add app.py with `def handler(event, context)`, or an executable `bootstrap`, or give --runtime")
-    })
+    if has_manifest || javascript::is_at_top(tree) {
+        return newest(offered, "nodejs", ".x").ok_or_else(|| {
+            Failure::usage(format!("`{shown}` is a Node.js function, but the server has no Node.js"))
+                .hint("install Node.js 20, 22 or 24 on the server's machine and restart it")
+        });
+    }
+    if let Some(failure) = javascript::typescript_only(tree, shown) {
+        return Err(failure);
+    }
+    Err(Failure::usage(format!("recognise the runtime of `{shown}`")).hint(
+        "add app.py with `def handler(event, context)`, index.mjs that exports `handler`, or an executable \
+         `bootstrap`, or give --runtime",
+    ))
 }
 
-/// `python3.N` with the greatest N.
-fn newest_python(offered: &[OfferedRuntime]) -> Option<String> {
-    let minor = |runtime: &OfferedRuntime| runtime.identifier.strip_prefix("python3.")?.parse::<u32>().ok();
-    let newest = offered.iter().filter_map(|runtime| Some((minor(runtime)?, &runtime.identifier))).max();
+/// The runtime with this beginning and end that has the greatest number between them.
+fn newest(offered: &[OfferedRuntime], beginning: &str, end: &str) -> Option<String> {
+    let number =
+        |runtime: &OfferedRuntime| runtime.identifier.strip_prefix(beginning)?.strip_suffix(end)?.parse::<u32>().ok();
+    let newest = offered.iter().filter_map(|runtime| Some((number(runtime)?, &runtime.identifier))).max();
     newest.map(|(_, identifier)| identifier.clone())
 }
 

@@ -81,16 +81,13 @@ fn command(program: &Path) -> Command {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::one_program_at_a_time;
     use super::{install, interpreter};
     use crate::commands::runtimes::OfferedRuntime;
     use crate::failure::Exit;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};
-    use std::sync::{Mutex, PoisonError};
-
-    /// A process that another test forks would hold a script open that is being written, and nobody could run it.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     /// An interpreter that is a shell script.
     fn fake_python(directory: &Path, script: &str) -> PathBuf {
@@ -102,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_servers_interpreter_is_used_when_it_is_here() {
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = one_program_at_a_time();
         let directory = tempfile::tempdir().unwrap();
         let path = fake_python(directory.path(), "exit 0");
         let offer = |path: &str| OfferedRuntime {
@@ -117,7 +114,7 @@ mod tests {
 
     #[test]
     fn pip_runs_beside_the_requirements_and_installs_into_the_target() {
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = one_program_at_a_time();
         let directory = tempfile::tempdir().unwrap();
         let python =
             fake_python(directory.path(), r#"case "$*" in *--version*) exit 0;; esac; pwd >said; echo "$*" >>said"#);
@@ -131,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_failing_pip_and_a_missing_interpreter_are_local_failures() {
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = one_program_at_a_time();
         let directory = tempfile::tempdir().unwrap();
         let python = fake_python(directory.path(), r#"case "$*" in *--version*) exit 0;; esac; exit 1"#);
         let requirements = directory.path().join("requirements.txt");

@@ -2,6 +2,7 @@ use std::fs;
 use std::io::{Cursor, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 use zip::ZipArchive;
@@ -10,8 +11,15 @@ use super::{Package, Source, Wishes, function_name};
 use crate::commands::runtimes::OfferedRuntime;
 use crate::failure::{Exit, Failure};
 
+/// A process that another test forks would hold a script open that is being written, and nobody could run it: tests that
+/// write scripts and run them take turns.
+pub(super) fn one_program_at_a_time() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn offered() -> Vec<OfferedRuntime> {
-    ["python3.9", "python3.11", "python3.10", "provided.al2023"]
+    ["python3.9", "python3.11", "python3.10", "nodejs20.x", "nodejs24.x", "provided.al2023"]
         .map(|identifier| OfferedRuntime { identifier: identifier.to_owned(), path: None, version: None })
         .to_vec()
 }
@@ -51,6 +59,7 @@ fn runtime_and_handler_are_recognised() {
         "lambda_function.lambda_handler",
     );
     check(&[("main.py", HANDLER, 0o644), ("other.py", HANDLER, 0o644)], "python3.11", "main.handler");
+    check(&[("main.py", HANDLER, 0o644), ("page.js", "export const handler = 1", 0o644)], "python3.11", "main.handler");
     check(&[("anything.py", HANDLER, 0o644)], "python3.11", "anything.handler");
     check(
         &[("app.py", "x = 1", 0o644), ("index.py", "def  handler (e, c): pass", 0o644)],
@@ -58,6 +67,28 @@ fn runtime_and_handler_are_recognised() {
         "index.handler",
     );
     check(&[("bootstrap", "#!/bin/sh\n", 0o755), ("tool.py", HANDLER, 0o644)], "provided.al2023", "bootstrap");
+}
+
+#[test]
+fn functions_in_node_are_recognised() {
+    let check = |files: &[(&str, &str)], handler: &str| {
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, *text, 0o644)).collect();
+        let directory = directory(&files);
+        let package = package(directory.path()).unwrap();
+        assert_eq!((package.runtime.as_str(), package.handler.as_str()), ("nodejs24.x", handler), "{files:?}");
+    };
+    let module = "export const handler = async () => 1";
+    check(&[("index.mjs", module)], "index.handler");
+    check(&[("index.js", "exports.handler = 1"), ("package.json", "{}"), ("tool.py", HANDLER)], "index.handler");
+    check(&[("package.json", "{}"), ("app.cjs", "module.exports = { handler }")], "app.handler");
+    check(&[("package.json", r#"{"main": "./src/api.js"}"#), ("src/api.js", module)], "src/api.handler");
+    check(&[("package.json", r#"{"main": "index.js"}"#), ("main.mjs", module)], "main.handler");
+    check(&[("anything.mjs", module), ("eslint.config.js", "export default []")], "anything.handler");
+    check(&[("index.mjs", "export function handlers() {}"), ("app.mjs", module)], "app.handler");
+    let without = [("index.mjs", module, 0o644)];
+    let directory = directory(&without);
+    let failure = Source::open(directory.path()).unwrap().package(&Wishes::default(), &[], &|_| {}).unwrap_err();
+    assert!(failure.text().contains("no Node.js"), "{failure:?}");
 }
 
 #[test]
@@ -69,7 +100,10 @@ fn what_cannot_be_recognised_says_what_to_do() {
         assert!(failure.hint_text().unwrap().contains(hint), "{files:?}: {failure:?}");
     };
     check(&[("README.md", "", 0o644)], "app.py");
-    check(&[("package.json", "{}", 0o644)], "Node.js");
+    check(&[("package.json", "{}", 0o644)], "index.mjs");
+    check(&[("index.ts", "export const handler = 1", 0o644), ("package.json", "{}", 0o644)], "compile it first");
+    check(&[("src/index.ts", "", 0o644)], "compile it first");
+    check(&[("index.js", "const handler = 1", 0o644)], "--handler");
     check(&[("bootstrap", "#!/bin/sh\n", 0o644)], "chmod +x");
     check(&[("app.py", "class A:\n    def handler(self): pass\ndef handlers(): pass", 0o644)], "--handler");
     check(&[("app.py", HANDLER, 0o644), ("wuwei.toml", "handlr = \"x\"", 0o644)], "`handler`");
@@ -150,6 +184,9 @@ fn single_files_become_packages() {
     assert_eq!((names(&native), native.runtime.as_str()), (vec!["bootstrap".to_owned()], "provided.al2023"));
     let python = package(&directory.path().join("one.py")).unwrap();
     assert_eq!((names(&python), python.handler.as_str()), (vec!["one.py".to_owned()], "one.handler"));
+    fs::write(directory.path().join("two.mjs"), "export const handler = 1").unwrap();
+    let node = package(&directory.path().join("two.mjs")).unwrap();
+    assert_eq!((names(&node), node.handler.as_str()), (vec!["two.mjs".to_owned()], "two.handler"));
     assert!(package(&directory.path().join("plain")).unwrap_err().text().contains("not executable"));
     package(&directory.path().join("note.txt")).unwrap_err();
     package(&directory.path().join("missing")).unwrap_err();

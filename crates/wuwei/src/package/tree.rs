@@ -63,6 +63,12 @@ impl Tree {
         self
     }
 
+    /// This tree without a file or directory at its top.
+    pub(super) fn without(mut self, top: &str) -> Self {
+        self.entries.retain(|name, _| name.split('/').next() != Some(top));
+        self
+    }
+
     /// Name and entry, in order of name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry))

@@ -10,15 +10,14 @@ use crate::frames::{self, Answer, AnswerKind, FrameError, FrameReader};
 use crate::instance::{InitFailure, Instance, Invocation, InvokeFailure, OutputSink, ProcessExit, Reply, Usage};
 use crate::output::OutputReader;
 use crate::process::SandboxedProcess;
-use crate::runtimes::RuntimeFile;
 use crate::runtimes::race::{First, Watched, deadline_in, exit_of, has_ended};
+use parts::{Parts, Streamed};
 
 #[cfg(test)]
+mod node_tests;
+mod parts;
+#[cfg(test)]
 mod tests;
-
-/// The bootstrap of the Python runtimes.
-pub(crate) const BOOTSTRAP: RuntimeFile =
-    RuntimeFile { name: "bootstrap.py", contents: include_str!("../../../runtimes/python/bootstrap.py") };
 
 /// How long a process that closed its control socket may take to end, until it counts as one that broke the protocol.
 const CLOSE_TO_EXIT: Duration = Duration::from_secs(1);
@@ -72,15 +71,21 @@ impl ManagedInstance {
         invocation: Option<&Invocation>,
         deadline: Instant,
         sink: &mut dyn OutputSink,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<(Answer, Option<Streamed>), NoAnswer> {
         let SandboxedProcess { control, output, exit, .. } = &mut self.process;
         let answers = &mut self.answers;
         let mut watched = Watched { pipe: output, lines: &mut self.lines, exit, sink };
+        let mut parts = Parts::of(invocation);
         let work = async {
             if let Some(invocation) = invocation {
                 control.write_all_buf(&mut frames::request(invocation)).await?;
             }
-            answers.read(control).await
+            loop {
+                let answer = answers.read(control).await?;
+                if let Some(answer) = parts.take(answer).await? {
+                    return Ok(answer);
+                }
+            }
         };
         let first = watched.race(work, deadline).await;
         let answer = match first {
@@ -92,22 +97,30 @@ impl ManagedInstance {
             }
             First::Answer(answer) => answer.map_err(NoAnswer::from),
             // It may have answered and then ended: what it wrote is in the socket.
-            First::Exit(exit) => match answers.read_remaining(&*control) {
-                Err(FrameError::Closed) => Err(NoAnswer::Exited(exit)),
-                answer => answer.map_err(NoAnswer::from),
-            },
+            First::Exit(exit) => {
+                let last_words = async {
+                    parts.finish_sending().await;
+                    loop {
+                        let answer = answers.read_remaining(&*control)?;
+                        if let Some(answer) = parts.take(answer).await? {
+                            return Ok(answer);
+                        }
+                    }
+                };
+                match tokio::time::timeout_at(deadline, last_words).await {
+                    Ok(Err(FrameError::Closed)) => Err(NoAnswer::Exited(exit)),
+                    Ok(answer) => answer.map_err(NoAnswer::from),
+                    Err(_elapsed) => Err(NoAnswer::Timeout),
+                }
+            }
             First::Timeout => Err(NoAnswer::Timeout),
         };
         watched.drain();
         let answer = answer?;
-        let expected = invocation.map_or("", |invocation| invocation.id.as_str());
-        if answer.request_id != expected.as_bytes() {
-            return Err(NoAnswer::Protocol("answer to another request".to_owned()));
-        }
         if !answer.log.is_empty() {
             watched.sink.write_line(std::time::SystemTime::now(), &String::from_utf8_lossy(&answer.log));
         }
-        Ok(answer)
+        Ok((answer, parts.into_streamed()))
     }
 }
 
@@ -116,9 +129,12 @@ impl From<FrameError> for NoAnswer {
         match error {
             FrameError::TooLarge(bytes) => Self::TooLarge(bytes),
             FrameError::Io(ref source) => Self::Protocol(format!("{error}: {source}")),
-            FrameError::Closed | FrameError::UnknownKind(_) | FrameError::Malformed | FrameError::Surplus => {
-                Self::Protocol(error.to_string())
-            }
+            FrameError::Closed
+            | FrameError::UnknownKind(_)
+            | FrameError::Malformed
+            | FrameError::Surplus
+            | FrameError::Foreign
+            | FrameError::OutOfPlace => Self::Protocol(error.to_string()),
         }
     }
 }
@@ -126,22 +142,37 @@ impl From<FrameError> for NoAnswer {
 #[async_trait]
 impl Instance for ManagedInstance {
     async fn initialise(&mut self, limit: Duration, output: &mut dyn OutputSink) -> Result<(), InitFailure> {
-        let answer = self.exchange(None, deadline_in(limit), output).await?;
+        let (answer, _none) = self.exchange(None, deadline_in(limit), output).await?;
         match answer.kind {
             AnswerKind::Ready => Ok(()),
             AnswerKind::InitError => Err(InitFailure::Reported(answer.document)),
-            AnswerKind::Success | AnswerKind::Error => {
-                Err(InitFailure::Protocol("answer before the first event".to_owned()))
-            }
+            AnswerKind::Success
+            | AnswerKind::Error
+            | AnswerKind::LastWords
+            | AnswerKind::ContentType
+            | AnswerKind::Chunk => Err(InitFailure::Protocol("answer before the first event".to_owned())),
         }
     }
 
     async fn invoke(&mut self, invocation: Invocation, output: &mut dyn OutputSink) -> Result<Reply, InvokeFailure> {
-        let answer = self.exchange(Some(&invocation), deadline_in(invocation.timeout), output).await?;
-        match answer.kind {
-            AnswerKind::Success => Ok(Reply::Success(answer.document)),
-            AnswerKind::Error => Ok(Reply::Error(answer.document)),
-            AnswerKind::Ready | AnswerKind::InitError => {
+        let (answer, streamed) = self.exchange(Some(&invocation), deadline_in(invocation.timeout), output).await?;
+        if answer.kind == AnswerKind::LastWords {
+            // The next event must not meet a process that is about to end.
+            if tokio::time::timeout(CLOSE_TO_EXIT, exit_of(&mut self.process.exit)).await.is_err() {
+                self.process.controls.kill();
+            }
+        }
+        match (answer.kind, streamed) {
+            (AnswerKind::Success, None) => Ok(Reply::Success(answer.document)),
+            (AnswerKind::Success, Some(Streamed::Collected(whole))) => Ok(Reply::Success(whole)),
+            (AnswerKind::Success, Some(Streamed::PassedOn)) => Ok(Reply::Streamed { error: None }),
+            (AnswerKind::Error | AnswerKind::LastWords, Some(Streamed::PassedOn)) => {
+                Ok(Reply::Streamed { error: Some(answer.document) })
+            }
+            (AnswerKind::Error | AnswerKind::LastWords, None | Some(Streamed::Collected(_))) => {
+                Ok(Reply::Error(answer.document))
+            }
+            (AnswerKind::Ready | AnswerKind::InitError | AnswerKind::ContentType | AnswerKind::Chunk, _) => {
                 Err(InvokeFailure::Protocol("initialisation reported twice".to_owned()))
             }
         }
