@@ -1,7 +1,7 @@
-"""Finds what a stopped server left behind: processes, namespaces, mounts, cgroups.
+"""Finds what a stopped server left behind: processes, namespaces, mounts, cgroups. Other servers count for nothing.
 
-`leftovers.py before FILE` remembers the mounts and cgroups of this machine. `leftovers.py during FILE PID` adds the
-server's processes and their namespaces, while it runs. `leftovers.py after FILE` prints what is still there, and
+`leftovers.py before FILE` remembers the mounts of this machine. `leftovers.py during FILE PID` adds the server's
+processes, their namespaces and their cgroups, while it runs. `leftovers.py after FILE` prints what is still there, and
 exits with 1 when that is anything.
 """
 
@@ -62,24 +62,24 @@ def mounts() -> list[str]:
     return sorted(line.split()[4] for line in (PROC / "self/mountinfo").read_text().splitlines())
 
 
-def cgroups() -> list[str]:
-    """Directories of all cgroup hierarchies."""
-    return sorted(directory for directory, _, _ in os.walk("/sys/fs/cgroup"))
-
-
-def own_cgroups_of(pid: int) -> set[str]:
-    """Names of its server's own cgroup directories, `wuwei-<server>`, that a process is in."""
+def servers_of(pid: int) -> set[str]:
+    """The directories in the path of a process's cgroups that servers name after themselves: `wuwei-…`."""
     try:
-        lines = (PROC / str(pid) / "cgroup").read_text().splitlines()
+        text = (PROC / str(pid) / "cgroup").read_text()
     except OSError:
         return set()
-    return {part for line in lines for part in line.split(":", 2)[2].split("/") if part.startswith("wuwei-")}
+    return {part for line in text.splitlines() for part in line.split("/") if part.startswith("wuwei-")}
+
+
+def cgroups_of(servers: list[str]) -> list[str]:
+    """Directories of all cgroup hierarchies that belong to these servers."""
+    directories = (directory for directory, _, _ in os.walk("/sys/fs/cgroup"))
+    return sorted(path for path in directories if not set(path.split("/")).isdisjoint(servers))
 
 
 def before(file: Path) -> int:
     """Remembers what was there before the server."""
-    seen = {"mounts": mounts(), "cgroups": cgroups()}
-    file.write_text(json.dumps({**seen, "processes": {}, "namespaces": [], "servers": []}))
+    file.write_text(json.dumps({"mounts": mounts(), "servers": [], "processes": {}, "namespaces": []}))
     return 0
 
 
@@ -87,16 +87,14 @@ def during(file: Path, server: int) -> int:
     """Adds the processes and namespaces that the server has made."""
     record = json.loads(file.read_text())
     own = namespaces_of(os.getpid())
-    namespaces = set(record["namespaces"])
-    servers = set(record["servers"])
+    namespaces, servers = set(record["namespaces"]), set(record["servers"])
     for pid in family_of(server):
         stat = stat_of(pid)
         if stat:
             record["processes"][str(pid)] = stat[2]
             namespaces |= namespaces_of(pid) - own
-            servers |= own_cgroups_of(pid)
-    record["namespaces"] = sorted(namespaces)
-    record["servers"] = sorted(servers)
+            servers |= servers_of(pid) - servers_of(os.getpid())
+    record["namespaces"], record["servers"] = sorted(namespaces), sorted(servers)
     file.write_text(json.dumps(record))
     return 0
 
@@ -113,8 +111,7 @@ def after(file: Path) -> int:
     held = {namespace for pid in pids() for namespace in namespaces_of(pid) & made}
     left += [f"namespace {namespace}" for namespace in sorted(held)]
     left += [f"mount {path}" for path in mounts() if path not in record["mounts"]]
-    new = set(cgroups()) - set(record["cgroups"])
-    left += [f"cgroup {path}" for path in sorted(new) if any(f"/{server}" in path for server in record["servers"])]
+    left += [f"cgroup {path}" for path in cgroups_of(record["servers"])]
     for item in left:
         print(f"left behind: {item}", file=sys.stderr)
     return 1 if left else 0

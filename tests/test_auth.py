@@ -275,6 +275,43 @@ def test_a_key_reaches_only_functions_of_its_pattern(server: Server, python_runt
     )
 
 
+def test_a_list_shows_only_functions_of_the_keys_pattern(server: Server, functions: Functions) -> None:
+    keys = create_key(server, "--role", "viewer", "--functions", "team-l-*")
+    inside, outside = unique_name("team-l-x"), unique_name("team-m-x")
+    for name in (inside, outside):
+        functions.deploy_python(ECHO, FunctionName=name, Environment={"Variables": {"SECRET": "of one team"}})
+    viewer = boto_client(server, keys=keys)
+    for settings in ({}, {"FunctionVersion": "ALL"}):
+        listed = [entry["FunctionName"] for entry in viewer.list_functions(**settings)["Functions"]]
+        assert listed and all(name.startswith("team-l-") for name in listed), listed
+        assert inside in listed
+
+
+def test_a_package_is_not_shown_by_way_of_another_function(server: Server, functions: Functions) -> None:
+    """Who may read one function and knows the digest of another's package gets nothing by it."""
+    keys = create_key(server, "--role", "viewer", "--functions", "team-p-*")
+    inside, outside = unique_name("team-p-x"), unique_name("team-q-x")
+    functions.deploy_python(ECHO, FunctionName=inside)
+    functions.deploy_python(ECHO + f"# {outside}\n", FunctionName=outside)
+    own, others = (
+        urlsplit(functions.client.get_function(FunctionName=name)["Code"]["Location"]).path
+        for name in (inside, outside)
+    )
+    assert signed(server, "GET", own, keys=keys).status == 200
+    assert signed(server, "GET", others, keys=keys).status == 403
+    guessed = own.rsplit("/", 1)[0] + "/" + others.rsplit("/", 1)[1]
+    assert signed(server, "GET", guessed, keys=keys).status == 404
+
+
+def test_without_authentication_programs_are_served_and_web_pages_are_not(new_server: Callable[..., Server]) -> None:
+    made = new_server(config='auth = "off"\n').start()
+    assert send(made.address, "GET", LIST).status == 200
+    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example:9000"}):
+        answer = send(made.address, "POST", "/2015-03-31/functions/x/invocations", b"{}", headers)
+        assert (answer.status, answer.error) == (403, "InvalidSignatureException"), answer
+        assert b"web pages" in answer.body
+
+
 def test_a_removed_key_is_refused_at_once(server: Server) -> None:
     keys = create_key(server)
     assert signed(server, "GET", LIST, keys=keys).status == 200

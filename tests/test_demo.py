@@ -5,6 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from harness.functions import Functions, boto_client
+from harness.server import Server
 from harness.tools import plain_environment, wuwei_binary
 from harness.waiting import until
 
@@ -48,6 +50,21 @@ def test_ctrl_c_stops_the_demo_and_leaves_nothing_behind(tmp_path: Path) -> None
     text = output.read_text()
     assert 'eval "$(wuwei env)"; aws lambda list-functions' in text
     assert "nothing is left behind: no process, namespace, mount or cgroup" in text
+
+
+def test_another_server_on_the_machine_is_not_taken_for_a_leftover(
+    fresh_server: Server, python_runtime: str, tmp_path: Path
+) -> None:
+    """It starts an instance, and with it cgroups, while the demo runs."""
+    functions = Functions(boto_client(fresh_server), python_runtime)
+    name = functions.deploy_python("def handler(event, context):\n    return event\n")
+    output = tmp_path / "demo.out"
+    process = demo(output)
+    until(lambda: "Ctrl-C stops it." in output.read_text() or process.poll() is not None, "the demo is up", within=240)
+    assert functions.call(name, 1) == 1
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=60)
+    assert "nothing is left behind: no process, namespace, mount or cgroup" in output.read_text()
 
 
 def test_a_host_without_namespaces_gets_the_demo_with_a_visible_warning(tmp_path: Path) -> None:

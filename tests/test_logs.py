@@ -188,6 +188,15 @@ def test_logs_of_a_missing_function_are_an_error(server: Server) -> None:
     assert found.status == 4 and "nobody-here" in found.errors, found
 
 
+def test_the_log_of_a_deleted_function_is_not_shown_to_its_successor(server: Server, functions: Functions) -> None:
+    name = functions.deploy_python("def handler(event, context):\n    print('of the first')\n")
+    functions.call(name)
+    assert "of the first" in server.wuwei("logs", name).ok().output
+    functions.client.delete_function(FunctionName=name)
+    functions.deploy_python(ECHO, FunctionName=name)
+    assert "of the first" not in server.wuwei("logs", name).ok().output
+
+
 def test_logs_survive_a_restart(fresh_server: Server, functions_of: Callable[[Server], Functions]) -> None:
     functions = functions_of(fresh_server)
     name = functions.deploy_python(TALK)

@@ -117,6 +117,21 @@ def test_only_its_own_processes_are_visible(functions: Functions, python: str) -
     assert not [line for line in found.values() if "pytest" in line or "systemd" in line]
 
 
+@pytest.mark.parametrize("file", ["mem", "environ", "maps", "fd", "root", "cwd", "exe"])
+def test_the_first_process_of_the_sandbox_cannot_be_looked_into(functions: Functions, python: str, file: str) -> None:
+    """It is a copy of the launcher, and runs as the function's own user."""
+    look = f"attempt(lambda: os.listdir('/proc/1/fd') if {file!r} == 'fd' else os.open('/proc/1/{file}', os.O_RDONLY))"
+    assert functions.call(python, f"result = {look}") == ["refused", "EACCES"]
+
+
+@pytest.mark.parametrize("file", ["kallsyms", "timer_list", "keys", "kmsg"])
+def test_what_proc_tells_of_the_kernel_is_covered(functions: Functions, python: str, file: str) -> None:
+    path = Path("/proc") / file
+    assert path.exists(), f"this kernel has no {path}: take it out of this test"
+    statements = f"status = os.stat('{path}'); result = [os.major(status.st_rdev), os.minor(status.st_rdev)]"
+    assert functions.call(python, statements) == [1, 3], "not /dev/null"
+
+
 def test_host_files_are_not_there(server: Server, functions: Functions, python: str, tmp_path: Path) -> None:
     marker = tmp_path / "host-file"
     marker.write_text("on the host")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import sqlite3
 import stat
@@ -59,6 +60,17 @@ def test_the_listener_is_bound_to_loopback_only(server: Server) -> None:
     listeners = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
     local = re.findall(rf"^\s*\d+: ([0-9A-F]+):{port:04X} [0-9A-F:]+ 0A ", listeners, re.MULTILINE)
     assert local == ["0100007F"]
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(new_server: Callable[..., Server]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        made = new_server().start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    limits = Path(f"/proc/{made.pid}/limits").read_text()
+    assert re.search(rf"^Max open files +{hard} +{hard} ", limits, re.MULTILINE), limits
 
 
 def test_sigterm_lets_a_running_call_finish(fresh_server: Server, functions_of: FunctionsOf) -> None:

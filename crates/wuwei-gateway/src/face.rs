@@ -113,7 +113,7 @@ impl Exchange {
         let verifier = Verifier { regions, services, now: SystemTime::now() };
         let (principal, check) = match &self.door {
             Door::Public if parts.options.auth == AuthMode::Off => {
-                let principal = unchecked(&self.head, &parts.options.account);
+                let principal = unchecked(&self.head, &parts.options.account)?;
                 return Ok((principal, self.body.read(limit, false).await?.bytes));
             }
             Door::Public => {

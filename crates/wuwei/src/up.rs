@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use wuwei_engine::{Engine, EngineOptions};
@@ -40,6 +41,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(30);
 pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, Failure> {
     let settings = Settings::load(&options, session.data_dir.as_deref(), &session.environment)?;
     telemetry::start(session.environment.log_filter.as_deref())?;
+    raise_descriptor_limit();
     let signals = Signals::listen()?;
     let store = open_store(&settings).await?;
     let recorder = Recorder::open(&settings.data_dir.join("logs"), &settings.data_dir.join("ledger"))
@@ -120,6 +122,15 @@ async fn serve(session: &Session, settings: &Settings, parts: Parts, signals: &S
     };
     drop(server_file);
     Ok(left)
+}
+
+/// Takes as many descriptors as this process may have: many systems start with 1,024, which idle connections alone use up.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 async fn open_store(settings: &Settings) -> Result<Store, Failure> {

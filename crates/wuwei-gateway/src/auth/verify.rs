@@ -1,5 +1,6 @@
 //! Checks a signature in two steps, so that most refusals come before a body has been read.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::SystemTime;
 
 use http::request::Parts;
@@ -203,8 +204,60 @@ fn check_signature(parts: &Parts, claim: &Claim, signer: &Signer, payload_hash: 
     }
 }
 
-/// The caller when nothing is checked.
-pub(crate) fn unchecked(parts: &Parts, default_account: &str) -> Principal {
+/// The caller when nothing is checked: any program of this machine, but no web page that is open in its browser. A page
+/// of another site shows by its `Origin`, one that took over a name of its own for a loopback address by the `Host`.
+pub(crate) fn unchecked(parts: &Parts, default_account: &str) -> Result<Principal, AuthError> {
+    let host = parts.headers.get(http::header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+    if parts.headers.contains_key(http::header::ORIGIN) || host.is_some_and(|host| !is_this_machine(&host)) {
+        let text = "Requests of web pages are refused while `auth` is \"off\".";
+        return Err(AuthError::Refused(text.to_owned()));
+    }
     let key_id = authorization::key_id(&parts.headers, parts.uri.query().unwrap_or_default());
-    Principal::unchecked(key_id.as_deref(), default_account)
+    Ok(Principal::unchecked(key_id.as_deref(), default_account))
+}
+
+/// Whether a `Host` is an address or a name that nobody can point elsewhere.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(address) => return address.split(']').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+        None => host.split(':').next().unwrap_or_default().to_ascii_lowercase(),
+    };
+    name == "localhost" || name.ends_with(".localhost") || name.parse::<Ipv4Addr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_this_machine, unchecked};
+    use http::Request;
+
+    #[test]
+    fn only_names_that_mean_this_machine_are_taken_for_it() {
+        let check = |host: &str, expected| assert_eq!(is_this_machine(host), expected, "{host}");
+        check("127.0.0.1:9000", true);
+        check("[::1]:9000", true);
+        check("localhost", true);
+        check("LOCALHOST:9000", true);
+        check("x.lambda-url.us-east-1.localhost:9000", true);
+        check("evil.example:9000", false);
+        check("localhost.evil.example", false);
+        check("[x", false);
+        check("", false);
+    }
+
+    #[test]
+    fn without_checking_programs_are_believed_and_web_pages_are_not() {
+        let check = |headers: &[(&str, &str)], expected: bool| {
+            let mut request = Request::post("/");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(unchecked(&parts, "000000000000").is_ok(), expected, "{headers:?}");
+        };
+        check(&[("host", "127.0.0.1:9000")], true);
+        check(&[], true);
+        check(&[("host", "127.0.0.1:9000"), ("origin", "http://evil.example")], false);
+        check(&[("host", "127.0.0.1:9000"), ("origin", "null")], false);
+        check(&[("host", "evil.example:9000")], false);
+    }
 }

@@ -3,13 +3,17 @@
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot, watch};
 use uuid::Uuid;
 use wuwei_model::InvocationId;
 
 use super::Answered;
 use crate::instance::Invocation;
 use crate::stream::StreamSink;
+
+/// Bodies that are read at a time. One would do for a runtime that follows the protocol; the second is for a connection
+/// that it gave up in the middle. More would let a function keep the server's memory instead of its own.
+const BODIES_MAX: usize = 2;
 
 /// Where the runtime is. Each state says what is still to come.
 #[derive(Debug, Default)]
@@ -103,6 +107,7 @@ pub(super) struct Exchange {
     offered: Notify,
     asked: Notify,
     initialised: watch::Sender<Option<Result<(), Bytes>>>,
+    bodies: Semaphore,
 }
 
 impl Default for Exchange {
@@ -112,6 +117,7 @@ impl Default for Exchange {
             offered: Notify::new(),
             asked: Notify::new(),
             initialised: watch::Sender::new(None),
+            bodies: Semaphore::new(BODIES_MAX),
         }
     }
 }
@@ -156,6 +162,11 @@ impl Exchange {
             }
             offered.await;
         }
+    }
+
+    /// Waits for room for one more body; hold it for as long as the body is being read.
+    pub(super) async fn room_for_body(&self) -> SemaphorePermit<'_> {
+        self.bodies.acquire().await.expect("the semaphore is never closed")
     }
 
     /// Whether an answer to this event would be taken now.

@@ -88,6 +88,7 @@ fn begin(exchange: &Arc<Exchange>, request: Request<Incoming>, active: Active) -
 }
 
 async fn take_init_error(exchange: &Exchange, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let _room = exchange.room_for_body().await;
     let (head, incoming) = request.into_parts();
     match body::read(incoming, SYNC_RESPONSE_BYTES_MAX).await {
         Body::Whole(bytes, _) => accepted_or_refused(exchange.fail(document::of_report(&head.headers, bytes))),
@@ -98,6 +99,7 @@ async fn take_init_error(exchange: &Exchange, request: Request<Incoming>) -> Res
 
 async fn take_error(exchange: &Exchange, id: String, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let reference = reference(id, request.headers(), "InvocationErrorResponse");
+    let _room = exchange.room_for_body().await;
     // Before its body is read, so that six megabytes to the wrong id are not kept.
     if let Err(refusal) = exchange.check(&reference) {
         return refused(refusal);
@@ -115,6 +117,7 @@ async fn take_error(exchange: &Exchange, id: String, request: Request<Incoming>)
 
 async fn take_response(exchange: &Exchange, id: String, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let reference = reference(id, request.headers(), "InvocationResponse");
+    let _room = exchange.room_for_body().await;
     if let Err(refusal) = exchange.check(&reference) {
         return refused(refusal);
     }

@@ -353,3 +353,37 @@ async fn an_unknown_response_mode_is_an_error_of_the_runtime() {
     let Answered::Error(document) = answer.await else { panic!("no error") };
     assert!(document.starts_with(br#"{"errorMessage":"Invalid function response mode""#), "{document:?}");
 }
+
+/// A request whose body is announced and held back; `100 Continue` comes when the server begins to read it.
+async fn held_back(api: &Api) -> TcpStream {
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    let head = format!(
+        "POST /2018-06-01/runtime/invocation/{ID}/response HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn is_read(stream: &mut TcpStream) {
+    let mut line = [0; 12];
+    tokio::time::timeout(LIMIT, stream.read_exact(&mut line)).await.unwrap().unwrap();
+    assert_eq!(&line, b"HTTP/1.1 100");
+}
+
+#[tokio::test]
+async fn a_function_cannot_fill_the_servers_memory_with_answers() {
+    let api = api().await;
+    let _answer = api.running(ID).await;
+    let (mut first, mut second) = (held_back(&api).await, held_back(&api).await);
+    is_read(&mut first).await;
+    is_read(&mut second).await;
+    let mut third = held_back(&api).await;
+    // Whole exchanges after it: the server has seen it, and does not read it.
+    for _ in 0..10 {
+        assert_eq!(api.get("nothing").await.0, 404);
+    }
+    assert_eq!(third.try_read(&mut [0; 12]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(first);
+    is_read(&mut third).await;
+}

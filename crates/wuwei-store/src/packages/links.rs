@@ -6,14 +6,15 @@ use super::PackageError;
 
 /// Links that one path may go through, as on Linux.
 const HOPS_MAX: usize = 40;
-/// Components that all links of a package together may walk over; far beyond honest packages.
-const STEPS_MAX: usize = 1_000_000;
+/// Work that all links of a package together may make, in components of the paths that are looked up on the way; far
+/// beyond honest packages.
+const WORK_MAX: usize = 10_000_000;
 
 /// Checks all links (path and target) of a package.
 pub(super) fn check(links: &BTreeMap<String, String>) -> Result<(), PackageError> {
-    let mut steps_left = STEPS_MAX;
+    let mut work_left = WORK_MAX;
     for (path, target) in links {
-        if !stays_inside(path, target, links, &mut steps_left) {
+        if !stays_inside(path, target, links, &mut work_left) {
             let (path, target) = (path.escape_debug(), target.escape_debug());
             return Err(PackageError::UnsafeEntry(format!("`{path}` links out of the package, to `{target}`")));
         }
@@ -22,7 +23,7 @@ pub(super) fn check(links: &BTreeMap<String, String>) -> Result<(), PackageError
 }
 
 /// Walks as the kernel would: `..` after a link leaves the directory that the link leads to, not the link's own.
-fn stays_inside(path: &str, target: &str, links: &BTreeMap<String, String>, steps_left: &mut usize) -> bool {
+fn stays_inside(path: &str, target: &str, links: &BTreeMap<String, String>, work_left: &mut usize) -> bool {
     if target.starts_with('/') {
         return false;
     }
@@ -31,8 +32,9 @@ fn stays_inside(path: &str, target: &str, links: &BTreeMap<String, String>, step
     let mut ahead: Vec<&str> = target.split('/').rev().collect();
     let mut hops = 0;
     while let Some(component) = ahead.pop() {
-        let Some(left) = steps_left.checked_sub(1) else { return false };
-        *steps_left = left;
+        // A deep place costs more: all of its components are joined to look it up.
+        let Some(left) = work_left.checked_sub(1 + place.len()) else { return false };
+        *work_left = left;
         match component {
             "" | "." => {}
             ".." => {
@@ -94,5 +96,16 @@ mod tests {
         let doubling: Vec<_> = (1..60).map(|number| (format!("l{number}"), format!("l{0}/l{0}", number - 1))).collect();
         let doubling: Vec<_> = doubling.iter().map(|(path, target)| (path.as_str(), target.as_str())).collect();
         assert!(!inside(&doubling));
+    }
+
+    #[test]
+    fn honest_numbers_of_links_are_kept_and_deep_targets_cost_what_they_take() {
+        let check = |count: usize, target: &str, expected: bool| {
+            let links: BTreeMap<_, _> =
+                (0..count).map(|number| (format!("a/b/c/d/{number}"), target.to_owned())).collect();
+            assert_eq!(super::check(&links).is_ok(), expected, "{count} links");
+        };
+        check(20_000, "../../../lib/node_modules/some-package/bin/program.js", true);
+        check(20_000, &"a/".repeat(2_000), false);
     }
 }

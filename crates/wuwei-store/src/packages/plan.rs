@@ -20,6 +20,9 @@ const SIGNATURES_MAX: usize = 4 * ENTRIES_MAX;
 /// Longest target of a symbolic link, in bytes.
 const LINK_TARGET_BYTES_MAX: u64 = 4_095;
 
+/// Bytes of the targets of all links together: they are held in memory, and compress well.
+const LINK_TARGETS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 const FILE_TYPE_MASK: u32 = 0o170_000;
 const FILE_TYPE_REGULAR: u32 = 0o100_000;
 const FILE_TYPE_DIRECTORY: u32 = 0o040_000;
@@ -72,8 +75,13 @@ impl Plan {
         }
         let mut plan = Self { nodes: BTreeMap::new() };
         let mut bytes_left = UNPACKED_BYTES_MAX;
+        let mut link_bytes_left = LINK_TARGETS_BYTES_MAX;
         for index in 0..archive.len() {
-            plan.add(&mut archive, index, &mut bytes_left)?;
+            let path = plan.add(&mut archive, index, &mut bytes_left)?;
+            if let Some(Node::Link { target }) = plan.nodes.get(&path) {
+                let left = link_bytes_left.checked_sub(target.len());
+                link_bytes_left = left.ok_or_else(|| unsafe_entry(&path, "is one of too many long links"))?;
+            }
         }
         plan.add_parents()?;
         if plan.nodes.is_empty() {
@@ -83,12 +91,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Adds one entry; gives its path.
     fn add(
         &mut self,
         archive: &mut ZipArchive<Cursor<&[u8]>>,
         index: usize,
         bytes_left: &mut u64,
-    ) -> Result<(), PackageError> {
+    ) -> Result<String, PackageError> {
         let metadata = archive.by_index_data(index).map_err(|error| damaged("?", error.into()))?;
         let name = metadata.name().map_err(|error| damaged("?", error.into()))?.into_owned();
         let path = entry_name::normalise(&name)?;
@@ -112,10 +121,10 @@ impl Plan {
         };
         if path.is_empty() {
             // The root itself, which some tools put in as `./`.
-            return if node == Node::Directory { Ok(()) } else { Err(unsafe_entry(&name, "has no name")) };
+            return if node == Node::Directory { Ok(path) } else { Err(unsafe_entry(&name, "has no name")) };
         }
-        match self.nodes.insert(path, node) {
-            None => Ok(()),
+        match self.nodes.insert(path.clone(), node) {
+            None => Ok(path),
             Some(_) => Err(PackageError::ClashingEntries(format!("`{}` appears twice", name.escape_debug()))),
         }
     }

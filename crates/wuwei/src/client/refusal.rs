@@ -49,6 +49,14 @@ impl Refusal {
         match self.kind.as_str() {
             "ResourceNotFoundException" if self.message.contains("Access key") => Some("`wuwei key ls` lists the keys"),
             "ResourceNotFoundException" => Some("`wuwei ls` lists the functions that are there"),
+            "InvalidSignatureException" if self.message.contains("valid region") => {
+                Some("the server is in another region: `wuwei env` prints the AWS_REGION that it is in")
+            }
+            "InvalidSignatureException"
+                if self.message.contains("Signature expired") || self.message.contains("not yet current") =>
+            {
+                Some("the clocks of this machine and of the server differ: set the one that is wrong")
+            }
             "UnrecognizedClientException" | "InvalidSignatureException" | "MissingAuthenticationTokenException" => {
                 Some("the key is not one of this server's: check --data-dir, or the AWS_* variables (`wuwei env`)")
             }
@@ -79,5 +87,18 @@ mod tests {
         check(r#"{"Type":"User","Message":"gone"}"#, "gone");
         check(r#"{"message":"gone"}"#, "gone");
         check("plain text", "plain text");
+    }
+
+    #[test]
+    fn the_advice_fits_what_is_wrong_with_a_signature() {
+        let check = |message: &str, expected: &str| {
+            let (status, kind) = (StatusCode::FORBIDDEN, "InvalidSignatureException".to_owned());
+            let failure = Refusal { status, kind, message: message.to_owned() }.into_failure();
+            assert!(failure.hint_text().unwrap().contains(expected), "{message}");
+        };
+        check("Credential should be scoped to a valid region, not 'eu-west-1'. ", "AWS_REGION");
+        check("Signature expired: 20261120T080000Z is now earlier than 20261120T090000Z", "clocks");
+        check("Signature not yet current: 20261120T100000Z is still later than 20261120T090500Z", "clocks");
+        check("The request signature we calculated does not match", "the key is not one of this server's");
     }
 }

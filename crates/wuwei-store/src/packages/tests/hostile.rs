@@ -223,3 +223,19 @@ fn any_damage_to_a_zip_gives_an_answer_and_no_path_outside() {
         }
     });
 }
+
+#[test]
+fn many_links_with_long_targets_are_refused_before_they_fill_the_memory() {
+    let target = "x".repeat(4_000);
+    let check = |count: usize| {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for number in 0..count {
+            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+            writer.add_symlink(format!("{number}"), &target, options).unwrap();
+        }
+        Plan::of(&writer.finish().unwrap().into_inner())
+    };
+    // 8 MiB hold 2,097 of them.
+    assert_eq!(check(2_097).unwrap().nodes.len(), 2_097);
+    assert!(matches!(check(2_098), Err(PackageError::UnsafeEntry(_))));
+}
