@@ -118,19 +118,58 @@ image_event() {
 print(json.dumps({"side": int(sys.argv[2]), "image": base64.b64encode(open(sys.argv[1], "rb").read()).decode()}))' "$@"
 }
 
+# by_url NAME PATH CURL-OPTION…: calls a function through its URL, as any HTTP client does. The address is given to
+# curl, for not every resolver knows that the names below localhost are this machine.
+by_url() {
+    local name=$1 path=$2 url host
+    shift 2
+    url=$(run url "$name") || return 1
+    host=${url#http://}
+    curl -sS --fail-with-body --max-time 60 --resolve "${host%/}:127.0.0.1" "$url$path" "$@"
+}
+
+# web NAME PATH CURL-OPTION…: shows the answer of such a call.
+web() {
+    local shown
+    shown=$(by_url "$@") || status=1
+    echo "  curl /$2: $shown"
+}
+
 runtimes=$(run runtimes --json)
 if grep -q '"python3' <<<"$runtimes"; then
     example text-json examples/text-json examples/text-json/event.json
     image_event examples/images/gradient.png 64 >"$demo/png.json"
     image_event examples/images/rings.jpg 48 >"$demo/jpeg.json"
     example thumbnailer examples/thumbnailer "$demo/png.json" "$demo/thumbnail.png" "$demo/jpeg.json" "$demo/thumbnail.jpg"
+    if run deploy examples/thumbnailer --name thumbnailer --url >"$demo/deploy.out"; then
+        web thumbnailer "?side=32" --data-binary @examples/images/rings.jpg -H "content-type: image/jpeg" \
+            -o "$demo/by-url.jpg" -w '%{content_type}, %{size_download} bytes'
+    else
+        status=1
+    fi
+    step http-api-python
+    if run deploy examples/http-api-python --name http-api-python --url >"$demo/deploy.out"; then
+        sed -n '2,5p' "$demo/deploy.out"
+        web http-api-python "greet/Ada?language=fr"
+        web http-api-python sum -H "content-type: application/json" -d '{"numbers": [1, 2, 3.5]}'
+    else
+        status=1
+    fi
 else
     warn "the server found no Python: the Python examples are left out"
 fi
 if grep -q '"nodejs' <<<"$runtimes"; then
     example json-node examples/json-node examples/json-node/event.json
+    step streaming-chat-node
+    if run deploy examples/streaming-chat-node --name streaming-chat-node --url --url-mode RESPONSE_STREAM >"$demo/deploy.out"; then
+        sed -n '2,5p' "$demo/deploy.out"
+        echo "  curl /?q=journey, word by word:"
+        by_url streaming-chat-node "?q=journey" -N | sed -un 's/^data: /    /p' || status=1
+    else
+        status=1
+    fi
 else
-    warn "the server found no Node.js 20, 22 or 24: the Node.js example is left out"
+    warn "the server found no Node.js 20, 22 or 24: the Node.js examples are left out"
 fi
 example shell-hello examples/shell-hello examples/shell-hello/event.json
 mkdir -p "$demo/native-hello"
@@ -149,6 +188,7 @@ ${bold}The server keeps running on $endpoint.${plain} In another terminal:
   wuwei ls
   wuwei logs text-json -f
   wuwei invoke text-json -d '{"text": "To be, or not to be."}'
+  curl "\$(wuwei url http-api-python)greet/Ada"
   eval "\$(wuwei env)"; aws lambda list-functions        # any AWS client
 
 Ctrl-C stops it.

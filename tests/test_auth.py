@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from harness.functions import ECHO, Functions, boto_client, unique_name
+from harness.functions import ECHO, Functions, boto_client, create_key, unique_name
 from harness.packages import zip_of
 from harness.refusals import Refusal, refusal
 from harness.server import ACCOUNT, REGION, ROLE, Keys, Server
@@ -216,11 +216,6 @@ def head_of(server: Server, method: str, path: str, body: bytes, headers: dict[s
     ]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def create_key(server: Server, *arguments: str) -> Keys:
-    made: Any = server.wuwei_json("key", "create", *arguments)
-    return Keys(made["access_key_id"], made["secret_access_key"])
 
 
 def create_request(name: str, runtime: str) -> dict[str, Any]:

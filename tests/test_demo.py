@@ -37,6 +37,10 @@ def test_the_demo_answers_every_example_and_leaves_nothing_behind(tmp_path: Path
     assert text.count("  cold: {") == len(EXAMPLES), text
     assert text.count("  warm: {") == len(EXAMPLES), text
     assert text.count("cold start") == len(EXAMPLES), text
+    assert "  curl /?side=32: image/jpeg, " in text, text
+    assert '  curl /greet/Ada?language=fr: {"greeting": "Bonjour, Ada!"}' in text, text
+    assert '  curl /sum: {"sum": 6.5, "count": 3}' in text, text
+    assert "  curl /?q=journey, word by word:\n    A\n    journey\n" in text, text
     assert "nothing is left behind: no process, namespace, mount or cgroup" in text
 
 

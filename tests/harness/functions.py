@@ -49,6 +49,12 @@ def boto_client(
     return client
 
 
+def create_key(server: Server, *arguments: str) -> Keys:
+    """A new access key, as `wuwei key create` makes it."""
+    made: Any = server.wuwei_json("key", "create", *arguments)
+    return Keys(made["access_key_id"], made["secret_access_key"])
+
+
 @dataclass(frozen=True)
 class Result:
     """The answer of an invocation."""

@@ -213,12 +213,10 @@ impl Fleet {
     }
 
     fn pool_of(&mut self, function: &Arc<FunctionVersion>) -> PoolId {
-        let known = self.index.get(&function.key).and_then(|ids| {
-            ids.iter().copied().find(|id| {
-                let pooled = &self.pools[id].function;
-                pooled.version == function.version && pooled.revision_id == function.revision_id
-            })
-        });
+        let known = self
+            .index
+            .get(&function.key)
+            .and_then(|ids| ids.iter().copied().find(|id| is_same_revision(&self.pools[id].function, function)));
         known.unwrap_or_else(|| {
             let id = PoolId(self.next_number());
             self.pools.insert(id, Pool::new(Arc::clone(function)));
@@ -254,4 +252,13 @@ impl Fleet {
         self.last_number += 1;
         self.last_number
     }
+}
+
+/// Whether instances of one may serve the other: nothing that an instance is made of has changed. `RevisionId` is no
+/// measure: a change of the resource policy gives a new one, too, and is no reason to start anew.
+fn is_same_revision(pooled: &FunctionVersion, function: &FunctionVersion) -> bool {
+    pooled.version == function.version
+        && pooled.last_modified_ms == function.last_modified_ms
+        && pooled.code == function.code
+        && pooled.settings == function.settings
 }

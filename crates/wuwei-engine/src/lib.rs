@@ -26,3 +26,4 @@ pub use call::{Answer, Call, EngineOptions, InvokeError};
 pub use counters::EngineSnapshot;
 pub use engine::Engine;
 pub use environment::is_reserved_variable;
+pub use wuwei_sandbox::{StreamPart, StreamSink};

@@ -14,6 +14,7 @@ mod verify;
 
 pub(crate) use canonical::{CanonicalParts, canonical_request, decode_query};
 pub(crate) use error::AuthError;
+pub(crate) use glob::matches as glob_matches;
 pub(crate) use instant::{basic_date, basic_time};
 pub(crate) use permission::permits;
 pub(crate) use principal::Principal;

@@ -1,5 +1,6 @@
 //! Picks who answers a request, and puts on every answer what every answer has.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,8 +18,8 @@ use crate::auth::{AuthError, AuthMode, Principal, Verifier, held_by, unchecked};
 use crate::gateway::{Parts, UNVERIFIED_KIB};
 use crate::lambda::ApiError;
 use crate::relay::Line;
-use crate::wire::{Answer, AnswerBody, BodyError, RequestBody};
-use crate::{admin, lambda, metrics, relay, sts};
+use crate::wire::{Answer, AnswerBody, BodyError, ReceivedBody, RequestBody};
+use crate::{admin, lambda, metrics, relay, sts, urls};
 
 /// Bodies up to this size are read without asking for a share of the memory for unverified ones.
 const UNBUDGETED_BYTES: usize = 64 * 1024;
@@ -28,8 +29,8 @@ const BUDGET_WAIT: Duration = Duration::from_secs(20);
 /// Where a request came in: it decides what is served and who is believed.
 #[derive(Clone)]
 pub(crate) enum Door {
-    /// The listener of the server.
-    Public,
+    /// The listener of the server, from this address.
+    Public(SocketAddr),
     /// The way back of one instance: the APIs of AWS only, and only for that instance.
     Relay(Arc<Line>),
 }
@@ -64,14 +65,18 @@ pub(crate) async fn respond(parts: Arc<Parts>, door: Door, request: Request<Inco
 
 async fn handle(mut exchange: Exchange) -> Answer {
     let answer = match exchange.door {
-        Door::Public => answer_public(&mut exchange).await,
+        Door::Public(peer) => answer_public(&mut exchange, peer).await,
         Door::Relay(_) => answer_function(&mut exchange).await,
     };
     exchange.body.discard().await;
     answer
 }
 
-async fn answer_public(exchange: &mut Exchange) -> Answer {
+async fn answer_public(exchange: &mut Exchange, peer: SocketAddr) -> Answer {
+    // Whatever is asked of the host name of a function is the function's to answer.
+    if let Some(id) = urls::id_of(&exchange.parts.options, &exchange.head) {
+        return urls::answer(exchange, &id, peer).await;
+    }
     let path = exchange.head.uri.path();
     let get = exchange.head.method == Method::GET;
     match path {
@@ -112,28 +117,38 @@ impl Exchange {
         let parts = &self.parts;
         let verifier = Verifier { regions, services, now: SystemTime::now() };
         let (principal, check) = match &self.door {
-            Door::Public if parts.options.auth == AuthMode::Off => {
+            Door::Public(_) if parts.options.auth == AuthMode::Off => {
                 let principal = unchecked(&self.head, &parts.options.account)?;
                 return Ok((principal, self.body.read(limit, false).await?.bytes));
             }
-            Door::Public => {
+            Door::Public(_) => {
                 verifier.begin(&self.head, |claim| held_by(claim, |id| parts.store.access_keys().get(id)))?
             }
             // Also when signatures are not checked otherwise: a function is not one of those who asked for that.
             Door::Relay(line) => verifier.begin(&self.head, |claim| line.session.admit(claim, Instant::now()))?,
         };
+        let received = self.receive(limit, check.needs_hash(), check.is_believed()).await?;
+        check.finish(received.hash.as_deref().unwrap_or_default())?;
+        Ok((principal, received.bytes))
+    }
+
+    /// Reads at most `limit` bytes of body; those of a caller who is not believed (yet), and those of functions, within
+    /// the memory for such bodies.
+    pub(crate) async fn receive(
+        &mut self,
+        limit: usize,
+        with_hash: bool,
+        is_believed: bool,
+    ) -> Result<ReceivedBody, BodyError> {
         // An absent length may become anything up to the limit; what is too long is refused by `read`.
         let length = self.body.declared_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
-        let budget = match &self.door {
+        let _budget = match &self.door {
             _any if length <= UNBUDGETED_BYTES => None,
-            Door::Public if check.is_believed() => None,
-            Door::Public => Some(share(&parts.unverified_kib, UNVERIFIED_KIB, length.min(limit)).await?),
+            Door::Public(_) if is_believed => None,
+            Door::Public(_) => Some(share(&self.parts.unverified_kib, UNVERIFIED_KIB, length.min(limit)).await?),
             Door::Relay(line) => Some(share(&line.bodies_kib, relay::BODIES_KIB, length.min(limit)).await?),
         };
-        let received = self.body.read(limit, check.needs_hash()).await?;
-        check.finish(received.hash.as_deref().unwrap_or_default())?;
-        drop(budget);
-        Ok((principal, received.bytes))
+        self.body.read(limit, with_hash).await
     }
 
     /// Headers with lower-case names, in order.

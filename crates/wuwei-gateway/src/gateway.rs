@@ -23,6 +23,8 @@ pub struct GatewayOptions {
     pub auth: AuthMode,
     /// How clients reach this server, for example `http://127.0.0.1:9000`; without a final slash.
     pub public_endpoint: String,
+    /// Domain below which the host names of function URLs lie, for example `localhost`.
+    pub url_domain: String,
     /// What the host can run, for `wuwei runtimes`.
     pub runtimes: Vec<RuntimeInfo>,
     /// Version of wuwei.
@@ -100,5 +102,24 @@ impl Gateway {
     /// Functions of other accounts are settled when they are first asked for.
     pub async fn recover(&self) {
         crate::lambda::recover(&self.parts).await;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::GatewayOptions;
+    use crate::AuthMode;
+
+    /// Options of a server that nobody asks for much.
+    pub(crate) fn options() -> GatewayOptions {
+        GatewayOptions {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            auth: AuthMode::Signed,
+            public_endpoint: "http://127.0.0.1:9000".to_owned(),
+            url_domain: "localhost".to_owned(),
+            runtimes: Vec::new(),
+            version: "0.0.0".to_owned(),
+        }
     }
 }

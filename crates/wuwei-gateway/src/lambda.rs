@@ -13,12 +13,16 @@ mod lookup;
 mod marker;
 mod operations;
 mod package;
+mod policy;
 mod publication;
 mod settings;
 mod settlement;
 mod target;
 mod unsupported;
+mod url_config;
 
+pub(crate) use configuration::LATEST;
 pub(crate) use dispatch::answer;
 pub(crate) use error::ApiError;
+pub(crate) use lookup::{check_state, function as find_function};
 pub(crate) use settlement::recover;

@@ -1,7 +1,7 @@
 //! Every HTTP face: the Lambda API, authentication, and wuwei's own endpoints.
 //!
-//! A request's way: `server` takes the connection, `face` picks who answers, `auth` finds out who asks, `lambda`, `sts`
-//! or `admin` answers. Errors get their wire form in `lambda::error` and `sts`, nowhere else.
+//! A request's way: `server` takes the connection, `face` picks who answers, `auth` finds out who asks, `lambda`, `urls`,
+//! `sts` or `admin` answers. Errors get their wire form in `lambda::error` and `sts`, nowhere else.
 
 mod admin;
 mod auth;
@@ -14,6 +14,7 @@ mod server;
 pub mod sign;
 mod sts;
 mod tasks;
+mod urls;
 mod wire;
 
 pub use auth::AuthMode;

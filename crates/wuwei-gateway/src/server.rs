@@ -49,7 +49,7 @@ impl Gateway {
                 accepted = accept => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     let parts = Arc::clone(&self.parts);
                     connections.spawn(async move {
                         let mut stopping = parts.stopping.subscribe();
@@ -57,7 +57,7 @@ impl Gateway {
                             // An error means that the gateway is gone: time to stop too.
                             drop(stopping.wait_for(|stop| *stop).await);
                         };
-                        serve_connection(parts, Door::Public, stream, stop).await;
+                        serve_connection(parts, Door::Public(peer), stream, stop).await;
                         drop(slot);
                     });
                 }
@@ -84,7 +84,7 @@ pub(crate) async fn serve_connection(parts: Arc<Parts>, door: Door, stream: TcpS
         Ok::<_, Infallible>(face::respond(Arc::clone(&parts), door.clone(), request).await)
     });
     let head_max = match &door {
-        Door::Public => Some(HEAD_MAX),
+        Door::Public(_) => Some(HEAD_MAX),
         // A function may be frozen for hours between two requests, or in the middle of one. It has few connections, so
         // that a slow one takes nothing from others.
         Door::Relay(_) => None,

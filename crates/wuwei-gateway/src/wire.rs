@@ -3,5 +3,5 @@
 mod request_body;
 mod response;
 
-pub(crate) use request_body::{BodyError, RequestBody};
-pub(crate) use response::{Answer, AnswerBody};
+pub(crate) use request_body::{BodyError, ReceivedBody, RequestBody};
+pub(crate) use response::{Answer, AnswerBody, BrokenAnswerError};

@@ -4,10 +4,12 @@
 
 mod digest;
 mod function;
+mod function_url;
 mod invocation;
 pub mod limits;
 mod logging;
 mod name;
+mod policy;
 mod secret;
 pub mod service;
 
@@ -16,7 +18,9 @@ pub use function::{
     Architecture, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, LastUpdateStatus, Runtime,
     RuntimeFamily, State, Version,
 };
+pub use function_url::{FunctionUrl, UnknownUrlSettingError, UrlAuthType, UrlCors, UrlInvokeMode};
 pub use invocation::{FunctionErrorKind, InvocationId, InvocationReport, Outcome};
 pub use logging::{ApplicationLogLevel, LogFormat, LoggingConfig, SystemLogLevel};
 pub use name::{FunctionReference, ParseFunctionReferenceError};
+pub use policy::{Policy, PolicyCaller, PolicyPrincipal, PolicyQuestion, PolicyStatement};
 pub use secret::EnvironmentVariables;

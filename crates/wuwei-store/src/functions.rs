@@ -1,22 +1,25 @@
 //! The catalog of functions.
 //!
-//! A function is one aggregate under one key: `$LATEST`, the counter of versions, and an index of the versions that
-//! are published. The versions themselves lie under keys that are written once, before the aggregate that names them;
-//! so compare-and-set of the one key is enough, and what a lost race or a crash leaves behind is named by nobody.
+//! A function is one aggregate under one key: `$LATEST`, the counter of versions, an index of the versions that are
+//! published, URLs and resource policies. The versions themselves, and the index of URLs by id, lie under keys that
+//! are written once, before the aggregate that names them; so compare-and-set of the one key is enough, and what a
+//! lost race or a crash leaves behind is named by nobody.
 
+mod access;
 mod logging;
 mod record;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
-use wuwei_model::{CodeDigest, FunctionKey, FunctionVersion, Version};
+use wuwei_model::{CodeDigest, FunctionKey, FunctionUrl, FunctionVersion, Policy, Version};
 
 use crate::StoreError;
 use crate::keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
 use crate::vault::Vault;
+use access::UrlRecord;
 pub use record::RecordError;
 use record::{FunctionRecord, VersionRecord};
 
@@ -32,6 +35,11 @@ pub struct Function {
     pub last_published: u64,
     /// UUID, new for each CreateFunction: distinguishes a re-created function of the same name.
     pub generation: String,
+    /// URLs by qualifier: `$LATEST` or an alias.
+    pub urls: BTreeMap<String, FunctionUrl>,
+    /// Resource policies by qualifier: `$LATEST`, the number of a version, or an alias. One without statements only keeps the revision
+    /// of its version.
+    pub policies: BTreeMap<String, Policy>,
 }
 
 /// Catalog of functions; environment variables are sealed before they reach the database.
@@ -61,7 +69,7 @@ impl Functions {
         Ok(Some((record.into_function(key, &entry.key, &self.vault)?, entry.revision)))
     }
 
-    /// Replaces `$LATEST`; [`StoreError::Conflict`] when the stored revision is not `expected` (also after deletion).
+    /// Replaces `$LATEST`, URLs and policies; [`StoreError::Conflict`] when the stored revision is not `expected` (also after deletion).
     ///
     /// Versions and their counter stay as they are: only [`Functions::publish`] moves them.
     pub async fn update(&self, function: &Function, expected: Revision) -> Result<Revision, StoreError> {
@@ -81,6 +89,9 @@ impl Functions {
                     // The function is gone from here on. What fails below is swept at the next start.
                     for (number, token) in &record.versions {
                         self.store.delete(&version_key(key, &record.generation, *number, token), None).await?;
+                    }
+                    for id in record.url_ids() {
+                        self.forget_url(id).await?;
                     }
                     return Ok(true);
                 }
@@ -149,7 +160,8 @@ impl Functions {
     pub async fn version(&self, key: &FunctionKey, number: u64) -> Result<Option<FunctionVersion>, StoreError> {
         let Some((record, _)) = self.record(key).await? else { return Ok(None) };
         let Some(token) = record.versions.get(&number) else { return Ok(None) };
-        self.version_at(key, &version_key(key, &record.generation, number, token)).await
+        let version = self.version_at(key, &version_key(key, &record.generation, number, token)).await?;
+        Ok(version.map(|version| record.with_policy_revision(version)))
     }
 
     /// Published versions in ascending order, after `after` (exclusive), at most `limit`.
@@ -163,7 +175,8 @@ impl Functions {
         let mut versions = Vec::new();
         for (number, token) in record.versions.iter().filter(|(number, _)| **number > after).take(limit) {
             // A version that was deleted since the aggregate was read is not there any more, and is left out.
-            versions.extend(self.version_at(key, &version_key(key, &record.generation, *number, token)).await?);
+            let version = self.version_at(key, &version_key(key, &record.generation, *number, token)).await?;
+            versions.extend(version.map(|version| record.with_policy_revision(version)));
         }
         Ok(versions)
     }
@@ -173,6 +186,7 @@ impl Functions {
         loop {
             let Some((mut record, entry)) = self.record(key).await? else { return Ok(false) };
             let Some(token) = record.versions.remove(&number) else { return Ok(false) };
+            record.drop_policy(&number.to_string());
             match self.store.put(&entry.key, record.encode(), Expected::Revision(entry.revision)).await {
                 Ok(_) => {
                     self.store.delete(&version_key(key, &record.generation, number, &token), None).await?;
@@ -184,7 +198,34 @@ impl Functions {
         }
     }
 
-    /// Removes versions that no function names, and returns the packages that the catalog refers to.
+    /// Reserves the id of a URL that the function is about to be given; [`StoreError::Exists`] when it is taken.
+    ///
+    /// The URL itself comes with the next [`Functions::update`]; until then nobody finds it.
+    pub async fn reserve_url(&self, id: &str, key: &FunctionKey, qualifier: &str) -> Result<(), StoreError> {
+        let record = UrlRecord::new(key, qualifier);
+        match self.store.put(&url_key(id), encode(&record), Expected::Absent).await {
+            Err(KeyValueError::Conflict { .. }) => Err(StoreError::Exists),
+            result => Ok(result.map(|_revision| ())?),
+        }
+    }
+
+    /// The function that has the URL of this id, and the qualifier that it is for.
+    pub async fn find_url(&self, id: &str) -> Result<Option<(Function, String)>, StoreError> {
+        let Some(entry) = self.store.get(&url_key(id)).await? else { return Ok(None) };
+        let (key, qualifier) = UrlRecord::decode(&entry.key, &entry.value)?.into_parts();
+        let Some((function, _)) = self.get(&key).await? else { return Ok(None) };
+        // An id that was reserved, and never given or taken away since, is nobody's.
+        let is_given = function.urls.get(&qualifier).is_some_and(|url| url.id == id);
+        Ok(is_given.then_some((function, qualifier)))
+    }
+
+    /// Forgets an id that no function has any more.
+    pub async fn forget_url(&self, id: &str) -> Result<(), StoreError> {
+        self.store.delete(&url_key(id), None).await?;
+        Ok(())
+    }
+
+    /// Removes versions and ids of URLs that no function names, and returns the packages that the catalog refers to.
     ///
     /// Only before the catalog is handed out: a version that is just being published looks abandoned.
     pub(crate) async fn settle(&self) -> Result<HashSet<CodeDigest>, StoreError> {
@@ -196,6 +237,12 @@ impl Functions {
             digests.insert(record.latest.digest(&entry.key)?);
             let keys = record.versions.iter();
             named.extend(keys.map(|(number, token)| version_key(&key, &record.generation, *number, token)));
+            named.extend(record.url_ids().map(url_key));
+        }
+        for entry in self.all("url/").await? {
+            if !named.contains(&entry.key) {
+                self.store.delete(&entry.key, None).await?;
+            }
         }
         for entry in self.all("version/").await? {
             if named.contains(&entry.key) {
@@ -253,6 +300,11 @@ fn function_key(key: &FunctionKey) -> String {
 /// Numbers are padded, so that the order of the keys is theirs.
 fn version_key(key: &FunctionKey, generation: &str, number: u64, token: &str) -> String {
     format!("version/{}/{}/{}/{generation}/{number:020}/{token}", key.account, key.region, key.name)
+}
+
+/// Finds the function of a URL.
+fn url_key(id: &str) -> String {
+    format!("url/{id}")
 }
 
 fn parse_function_key(key: &str) -> Result<FunctionKey, DamagedRecordError> {

@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Cost(CostOptions),
     /// List the functions
     Ls,
+    /// Print the URL of a function
+    Url(UrlOptions),
     /// Remove a function and all its versions
     Rm(RmOptions),
     /// List the runtimes that the server can run
@@ -139,6 +141,63 @@ pub(crate) struct DeployOptions {
     /// ARN of the role
     #[arg(long, value_name = "ARN")]
     pub(crate) role: Option<String>,
+    /// Give the function a URL: for anybody (NONE, the default), or for holders of keys (AWS_IAM)
+    #[arg(
+        long, value_name = "AUTH", value_enum, ignore_case = true,
+        num_args = 0..=1, require_equals = true, default_missing_value = "NONE"
+    )]
+    pub(crate) url: Option<UrlAuth>,
+    /// When the URL sends its answer: complete (BUFFERED, the default), or as it comes (RESPONSE_STREAM)
+    #[arg(long, value_name = "MODE", value_enum, ignore_case = true, requires = "url")]
+    pub(crate) url_mode: Option<UrlMode>,
+}
+
+/// Who may call a function's URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UrlAuth {
+    /// Anybody
+    #[value(name = "NONE")]
+    None,
+    /// Who signs with a key that may invoke the function
+    #[value(name = "AWS_IAM")]
+    AwsIam,
+}
+
+impl UrlAuth {
+    /// As the API spells it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::AwsIam => "AWS_IAM",
+        }
+    }
+}
+
+/// When a function's URL sends its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UrlMode {
+    /// When it is complete
+    #[value(name = "BUFFERED")]
+    Buffered,
+    /// Part by part, as the function writes it
+    #[value(name = "RESPONSE_STREAM")]
+    ResponseStream,
+}
+
+impl UrlMode {
+    /// As the API spells it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Buffered => "BUFFERED",
+            Self::ResponseStream => "RESPONSE_STREAM",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UrlOptions {
+    /// Name of the function
+    pub(crate) name: String,
 }
 
 /// `KEY=VALUE` on the command line.

@@ -95,6 +95,11 @@ pub(crate) fn function_path(name: &str, rest: &str) -> String {
     format!("/2015-03-31/functions/{}{rest}", encode(name))
 }
 
+/// Path of a function's URL in the Lambda API.
+pub(crate) fn url_path(name: &str) -> String {
+    format!("/2021-10-31/functions/{}/url", encode(name))
+}
+
 /// Percent-encodes one segment of a path or one value of a query.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()

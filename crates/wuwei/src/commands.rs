@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod rm;
 pub(crate) mod runtimes;
+pub(crate) mod url;
 
 use std::path::PathBuf;
 

@@ -21,6 +21,8 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 pub(crate) const REGION_DEFAULT: &str = "us-east-1";
 /// Account without an `account` key.
 pub(crate) const ACCOUNT_DEFAULT: &str = "000000000000";
+/// Domain of function URLs without a `url_domain` key: every name below it means this machine (RFC 6761).
+const URL_DOMAIN_DEFAULT: &str = "localhost";
 /// How long an idle instance is kept without a `keep_alive_s` key.
 const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(600);
 /// Share of the machine's memory that functions may use without a `memory_mb` key, in percent.
@@ -39,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) account: String,
     /// Whether signatures are checked.
     pub(crate) signed: bool,
+    /// Domain of the host names of function URLs, in lower case.
+    pub(crate) url_domain: String,
     /// How functions are isolated.
     pub(crate) sandbox: SandboxMode,
     /// How long an idle instance is kept.
@@ -73,6 +77,7 @@ impl Settings {
                 AuthSetting::Signed => true,
                 AuthSetting::Off => false,
             },
+            url_domain: file.url_domain.unwrap_or_else(|| URL_DOMAIN_DEFAULT.to_owned()).to_ascii_lowercase(),
             sandbox: options.sandbox.or(file.sandbox).unwrap_or_default(),
             keep_alive: file.keep_alive_s.map_or(KEEP_ALIVE_DEFAULT, Duration::from_secs),
             memory_mb: match file.memory_mb {
@@ -98,6 +103,12 @@ impl Settings {
         if self.region.is_empty() || !self.region.bytes().all(is_region) {
             let what = format!("`region` is `{}`, expected lower-case letters, digits and dashes", self.region);
             return Err(Failure::usage(what).hint("for example region = \"us-east-1\""));
+        }
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !self.url_domain.split('.').all(is_label) {
+            let what = format!("`url_domain` is `{}`, expected a domain name without a port", self.url_domain);
+            return Err(Failure::usage(what).hint("for example url_domain = \"functions.example.com\""));
         }
         let least = u64::from(wuwei_model::limits::MEMORY_MB_MIN);
         if self.memory_mb < least {

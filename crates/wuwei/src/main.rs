@@ -53,6 +53,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Logs(options) => commands::logs::run(session, options).await,
         Command::Cost(options) => commands::cost::run(session, options).await,
         Command::Ls => commands::ls::run(session).await,
+        Command::Url(options) => commands::url::run(session, options).await,
         Command::Rm(options) => commands::rm::run(session, options).await,
         Command::Runtimes => commands::runtimes::run(session).await,
         Command::Env => commands::env::run(session),

@@ -179,6 +179,7 @@ fn gateway_of(settings: &Settings, endpoint: String, parts: Parts) -> Gateway {
         account: settings.account.clone(),
         auth: if settings.signed { AuthMode::Signed } else { AuthMode::Off },
         public_endpoint: endpoint,
+        url_domain: settings.url_domain.clone(),
         runtimes: parts.runtimes.into_iter().map(describe).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

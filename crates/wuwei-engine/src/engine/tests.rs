@@ -181,12 +181,24 @@ async fn instances_of_an_older_revision_or_another_version_never_serve_a_call() 
     let old = Arc::new(function("f"));
     world.warm(&old).await;
     let mut newer = function("f");
-    newer.revision_id = "revision-2".to_owned();
+    newer.last_modified_ms += 1;
     world.warm(&Arc::new(newer)).await;
     let mut published = function("f");
     published.version = Version::Published(1);
     world.warm(&Arc::new(published)).await;
     assert_eq!(world.engine.snapshot().instances_idle, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_revision_id_alone_is_no_reason_for_a_cold_start() {
+    let mut world = World::new();
+    let mut remote = world.warm(&Arc::new(function("f"))).await;
+    let mut same = function("f");
+    same.revision_id = "revision-2".to_owned();
+    let answer = world.call(&Arc::new(same), "two");
+    remote.event().await.succeed();
+    answer.await.unwrap().unwrap();
+    world.expect_no_launch().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use wuwei_model::{FunctionVersion, LastUpdateStatus, LogFormat, State};
 
+/// Qualifier of the version that can change.
+pub(crate) const LATEST: &str = "$LATEST";
 /// Why a function is Pending, or its change in progress, in AWS's words.
 pub(crate) const CREATING_REASON: &str = "The function is being created.";
 const CREATING_CODE: &str = "Creating";

@@ -10,10 +10,11 @@ use wuwei_model::service::{Operation, RequestParts, Route, ServiceModel};
 
 use super::call::{Call, Reply};
 use super::error::ApiError;
-use super::operations;
+use super::operations::{self, permissions};
 use super::target::Target;
 use crate::auth::{Principal, decode_query, permits};
 use crate::face::{AdmitError, Exchange};
+use crate::gateway::Parts;
 use crate::wire::{Answer, AnswerBody};
 
 /// Largest request that carries a package: AWS's figure, room for 50 MB in base64.
@@ -50,7 +51,7 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         Some(name) => Some(Target::resolve(name, member("Qualifier"), &principal, &region, &action)?),
         None => None,
     };
-    authorise(&principal, operation, &action, target.as_ref())?;
+    authorise(&exchange.parts, &principal, operation, &action, target.as_ref()).await?;
     let Some(run) = operations::find(operation.name()) else {
         return Err(ApiError::invalid_parameter(format!(
             "{} is not implemented yet in wuwei {}",
@@ -88,13 +89,23 @@ fn shaped(output: wuwei_model::service::Output) -> Answer {
     answer
 }
 
-fn authorise(
+/// The key's role decides within its account; invocations may also be allowed by the function's policy, and those of
+/// another account's functions take both.
+async fn authorise(
+    parts: &Parts,
     principal: &Principal,
     operation: &Operation,
     action: &str,
     target: Option<&Target>,
 ) -> Result<(), ApiError> {
-    if permits(principal, operation.access(), target.map(|target| target.key.name.as_str())) {
+    let by_role = permits(principal, operation.access(), target.map(|target| target.key.name.as_str()));
+    let is_own = target.is_none_or(|target| target.key.account == principal.account);
+    if by_role && is_own {
+        return Ok(());
+    }
+    if let Some(target) = target.filter(|_| operation.name() == "Invoke" && (by_role || is_own))
+        && permissions::policy_allows(parts, principal, target, action).await?
+    {
         return Ok(());
     }
     let resource = target.map_or_else(|| "*".to_owned(), Target::arn);

@@ -22,6 +22,7 @@ enum Kind {
     InvalidParameterValue,
     InvalidRequestContent,
     InvalidRuntime,
+    PolicyLengthExceeded,
     PreconditionFailed,
     RequestEntityTooLarge,
     RequestTimeout,
@@ -87,6 +88,12 @@ impl ApiError {
     /// The function's runtime cannot be started on this host.
     pub(crate) fn invalid_runtime(message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidRuntime, message)
+    }
+
+    /// A resource policy has become too long; sizes in bytes.
+    pub(crate) fn policy_too_long(length: usize, limit: usize) -> Self {
+        let message = format!("The final policy size ({length}) is bigger than the limit ({limit}).");
+        Self::new(Kind::PolicyLengthExceeded, message)
     }
 
     /// 412.
@@ -188,6 +195,7 @@ impl ApiError {
             Kind::InvalidParameterValue => "InvalidParameterValueException",
             Kind::InvalidRequestContent => "InvalidRequestContentException",
             Kind::InvalidRuntime => "InvalidRuntimeException",
+            Kind::PolicyLengthExceeded => "PolicyLengthExceededException",
             Kind::PreconditionFailed => "PreconditionFailedException",
             Kind::RequestEntityTooLarge => "RequestEntityTooLargeException",
             Kind::RequestTimeout => "RequestTimeoutException",
@@ -218,6 +226,7 @@ impl ApiError {
             | Kind::InvalidParameterValue
             | Kind::InvalidRequestContent
             | Kind::InvalidRuntime
+            | Kind::PolicyLengthExceeded
             | Kind::PreconditionFailed
             | Kind::RequestEntityTooLarge
             | Kind::RequestTooLarge
@@ -240,6 +249,7 @@ impl ApiError {
             Kind::InvalidRuntime | Kind::Service => Form::TypedUpper("Service"),
             Kind::InvalidParameterValue
             | Kind::InvalidRequestContent
+            | Kind::PolicyLengthExceeded
             | Kind::PreconditionFailed
             | Kind::RequestTooLarge
             | Kind::ResourceConflict
@@ -324,6 +334,7 @@ mod tests {
         check(ApiError::invalid_content(""), 400);
         check(ApiError::invalid_parameter(""), 400);
         check(ApiError::invalid_runtime(""), 502);
+        check(ApiError::policy_too_long(2, 1), 400);
         check(ApiError::revision_mismatch(), 412);
         check(ApiError::serialization(""), 400);
         check(ApiError::too_large("Invoke", 1), 413);

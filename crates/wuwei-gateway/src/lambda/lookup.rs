@@ -13,7 +13,7 @@ const FUNCTIONS_ONLY: &str = "This operation is permitted on Lambda functions on
      specify either a function name or an unqualified function ARN.";
 
 /// The function of a key, settled if an earlier server left it pending.
-pub(super) async fn function(parts: &Parts, key: &FunctionKey) -> Result<Option<(Function, Revision)>, ApiError> {
+pub(crate) async fn function(parts: &Parts, key: &FunctionKey) -> Result<Option<(Function, Revision)>, ApiError> {
     let found = parts.store.functions().get(key).await?;
     match &found {
         Some((function, _)) if settlement::is_left_behind(&function.latest, parts.started_at) => {
@@ -46,7 +46,7 @@ pub(super) async fn changeable(
     let found = function(parts, &target.key).await?;
     let (function, revision) = found.ok_or_else(|| ApiError::function_not_found(&target.key.arn()))?;
     check_at_rest(&function.latest)?;
-    check_revision(&function.latest, revision_id)?;
+    check_revision(&function.latest.revision_id, revision_id)?;
     Ok((function, revision))
 }
 
@@ -83,7 +83,7 @@ fn check_at_rest(latest: &FunctionVersion) -> Result<(), ApiError> {
 }
 
 /// Refuses what needs an active function.
-pub(super) fn check_state(version: &FunctionVersion) -> Result<(), ApiError> {
+pub(crate) fn check_state(version: &FunctionVersion) -> Result<(), ApiError> {
     let state = match version.state {
         State::Active => return Ok(()),
         State::Pending => "Pending",
@@ -94,9 +94,10 @@ pub(super) fn check_state(version: &FunctionVersion) -> Result<(), ApiError> {
     )))
 }
 
-fn check_revision(latest: &FunctionVersion, revision_id: Option<&str>) -> Result<(), ApiError> {
+/// Refuses a change by a caller who has seen another revision.
+pub(super) fn check_revision(current: &str, revision_id: Option<&str>) -> Result<(), ApiError> {
     match revision_id {
-        Some(seen) if seen != latest.revision_id => Err(ApiError::revision_mismatch()),
+        Some(seen) if seen != current => Err(ApiError::revision_mismatch()),
         Some(_) | None => Ok(()),
     }
 }
@@ -137,9 +138,8 @@ mod tests {
 
     #[test]
     fn an_old_revision_id_is_refused() {
-        let function = version();
-        check_revision(&function, None).unwrap();
-        check_revision(&function, Some("first")).unwrap();
-        assert_eq!(check_revision(&function, Some("other")).unwrap_err().name(), "PreconditionFailedException");
+        check_revision("first", None).unwrap();
+        check_revision("first", Some("first")).unwrap();
+        assert_eq!(check_revision("first", Some("other")).unwrap_err().name(), "PreconditionFailedException");
     }
 }

@@ -2,10 +2,12 @@
 
 mod create_function;
 mod delete_function;
+mod function_urls;
 mod get_function;
 mod invoke;
 mod list_functions;
 mod list_versions;
+pub(super) mod permissions;
 mod publish_version;
 mod update_code;
 mod update_configuration;
@@ -21,7 +23,11 @@ use wuwei_store::{Function, Revision, StoreError};
 use super::call::{Call, Reply};
 use super::configuration::CREATING_REASON;
 use super::error::ApiError;
+use super::lookup;
 use crate::gateway::Parts;
+
+/// How often a change is tried when other writers come first.
+const CHANGE_ATTEMPTS: usize = 20;
 
 /// An operation at work.
 type Running<'call> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send + 'call>>;
@@ -29,16 +35,24 @@ type Running<'call> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Sen
 type Run = for<'call> fn(&'call Call) -> Running<'call>;
 
 const OPERATIONS: &[(&str, Run)] = &[
+    ("AddPermission", |call| Box::pin(permissions::add(call))),
     ("CreateFunction", |call| Box::pin(create_function::run(call))),
+    ("CreateFunctionUrlConfig", |call| Box::pin(function_urls::create(call))),
     ("DeleteFunction", |call| Box::pin(delete_function::run(call))),
+    ("DeleteFunctionUrlConfig", |call| Box::pin(function_urls::delete(call))),
     ("GetFunction", |call| Box::pin(get_function::run(call))),
     ("GetFunctionConfiguration", |call| Box::pin(get_function::run_configuration(call))),
+    ("GetFunctionUrlConfig", |call| Box::pin(function_urls::get(call))),
+    ("GetPolicy", |call| Box::pin(permissions::get(call))),
     ("Invoke", |call| Box::pin(invoke::run(call))),
+    ("ListFunctionUrlConfigs", |call| Box::pin(function_urls::list(call))),
     ("ListFunctions", |call| Box::pin(list_functions::run(call))),
     ("ListVersionsByFunction", |call| Box::pin(list_versions::run(call))),
     ("PublishVersion", |call| Box::pin(publish_version::run(call))),
+    ("RemovePermission", |call| Box::pin(permissions::remove(call))),
     ("UpdateFunctionCode", |call| Box::pin(update_code::run(call))),
     ("UpdateFunctionConfiguration", |call| Box::pin(update_configuration::run(call))),
+    ("UpdateFunctionUrlConfig", |call| Box::pin(function_urls::update(call))),
 ];
 
 /// The function of an operation, if wuwei has it.
@@ -78,6 +92,28 @@ async fn store_change(parts: &Parts, function: &Function, expected: Revision) ->
         Err(StoreError::Conflict) => Err(ApiError::update_in_progress(&function.latest.key.arn())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Changes what belongs to a function beside its versions; once more when another writer was first.
+///
+/// `missing` is said when the function is not there.
+async fn change<T>(
+    call: &Call,
+    missing: &str,
+    mut change: impl FnMut(&mut Function) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    let functions = call.parts.store.functions();
+    for _attempt in 0..CHANGE_ATTEMPTS {
+        let found = lookup::function(&call.parts, call.key()).await?;
+        let (mut function, revision) = found.ok_or_else(|| ApiError::not_found(missing))?;
+        let result = change(&mut function)?;
+        match functions.update(&function, revision).await {
+            Ok(_revision) => return Ok(result),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(ApiError::update_in_progress(&call.key().arn()))
 }
 
 /// Milliseconds since the Unix epoch.

@@ -23,7 +23,7 @@ impl Target {
 
     /// Resolves the `FunctionName` (which has passed the model's pattern) and `Qualifier` of a call.
     ///
-    /// Another account's function is refused as AWS refuses it when no resource policy allows it; another region's is
+    /// Another account's function is refused as AWS refuses it, unless the action is one that its policy may allow; another region's is
     /// not found, whatever the account (AWS does not look across regions either).
     pub(crate) fn resolve(
         function_name: &str,
@@ -42,7 +42,8 @@ impl Target {
         }
         let account = written.account.unwrap_or_else(|| principal.account.clone());
         let key = FunctionKey { account, region: region.to_owned(), name: written.name };
-        if key.account != principal.account {
+        // An invocation may be allowed by the function's policy.
+        if key.account != principal.account && action != "lambda:InvokeFunction" {
             return Err(ApiError::access_denied(&principal.arn(), action, &key.arn()));
         }
         let qualifier = match (written.qualifier, qualifier) {

@@ -1,6 +1,5 @@
 //! Answers, before the request id is put on them.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use serde_json::Value;
+use thiserror::Error;
 use tokio::sync::mpsc;
 
 /// What a face of the server answers.
@@ -23,7 +23,14 @@ pub(crate) enum AnswerBody {
     Whole(Option<Bytes>),
     /// As it comes, until the sender is dropped.
     Stream(mpsc::Receiver<Bytes>),
+    /// As it comes; an error breaks the connection, so that what came looks as incomplete as it is.
+    Breakable(mpsc::Receiver<Result<Bytes, BrokenAnswerError>>),
 }
+
+/// The rest of an answer that has begun will never come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the answer broke off")]
+pub(crate) struct BrokenAnswerError;
 
 impl Answer {
     /// An answer with a body of a type.
@@ -69,7 +76,7 @@ impl Answer {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenAnswerError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
@@ -80,20 +87,23 @@ impl Body for AnswerBody {
             Self::Stream(receiver) => {
                 receiver.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
+            Self::Breakable(receiver) => {
+                receiver.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Stream(_) => false,
+            Self::Stream(_) | Self::Breakable(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Breakable(_) => SizeHint::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use wuwei_model::{
     LastUpdateStatus, LoggingConfig, ParseCodeDigestError, Runtime, State, Version,
 };
 
+use super::access::{StoredPolicy, StoredUrl};
 use super::logging::StoredLogging;
 use super::{DamagedRecordError, Function, encode};
 use crate::vault::{UnsealError, Vault};
@@ -42,6 +43,12 @@ pub(super) struct FunctionRecord {
     /// Published versions: number, and the last component of the key that holds the version.
     pub(super) versions: BTreeMap<u64, String>,
     pub(super) latest: VersionRecord,
+    /// By qualifier; since schema 3.
+    #[serde(default)]
+    urls: BTreeMap<String, StoredUrl>,
+    /// By qualifier; since schema 3.
+    #[serde(default)]
+    policies: BTreeMap<String, StoredPolicy>,
 }
 
 /// A version as it is stored.
@@ -97,18 +104,42 @@ enum StoredUpdateStatus {
 impl FunctionRecord {
     /// A record without published versions, to be kept under `key`.
     pub(super) fn new(function: &Function, key: &str, vault: &Vault) -> Self {
-        let Function { latest, last_published, generation } = function;
+        let Function { latest, last_published, generation, urls, policies } = function;
         Self {
             generation: generation.clone(),
             last_published: *last_published,
             versions: BTreeMap::new(),
             latest: VersionRecord::new(latest, key, vault),
+            urls: urls.iter().map(|(qualifier, url)| (qualifier.clone(), StoredUrl::new(url))).collect(),
+            policies: policies
+                .iter()
+                .map(|(qualifier, policy)| (qualifier.clone(), StoredPolicy::new(policy)))
+                .collect(),
         }
     }
 
     /// Takes over what only publishing and deleting versions may change.
     pub(super) fn with_versions_of(self, stored: Self) -> Self {
-        Self { latest: self.latest, ..stored }
+        Self { latest: self.latest, urls: self.urls, policies: self.policies, ..stored }
+    }
+
+    /// Ids of all URLs.
+    pub(super) fn url_ids(&self) -> impl Iterator<Item = &str> {
+        self.urls.values().map(StoredUrl::id)
+    }
+
+    /// A version with the revision that the last change of its policy gave it.
+    pub(super) fn with_policy_revision(&self, mut version: FunctionVersion) -> FunctionVersion {
+        let policy = self.policies.get(&version.version.to_string());
+        if let Some(revision_id) = policy.and_then(StoredPolicy::revision_id) {
+            revision_id.clone_into(&mut version.revision_id);
+        }
+        version
+    }
+
+    /// Removes the policy of a version that goes.
+    pub(super) fn drop_policy(&mut self, qualifier: &str) {
+        self.policies.remove(qualifier);
     }
 
     pub(super) fn encode(&self) -> Bytes {
@@ -129,6 +160,8 @@ impl FunctionRecord {
             latest: self.latest.into_version(function, key, vault)?,
             last_published: self.last_published,
             generation: self.generation,
+            urls: self.urls.into_iter().map(|(qualifier, url)| (qualifier, url.into_url())).collect(),
+            policies: self.policies.into_iter().map(|(qualifier, policy)| (qualifier, policy.into_policy())).collect(),
         })
     }
 }
@@ -263,6 +296,6 @@ fn open_environment(sealed: &str, key: &str, vault: &Vault) -> Result<Environmen
     Ok(EnvironmentVariables::new(variables))
 }
 
-fn damaged(key: &str, source: RecordError) -> DamagedRecordError {
+pub(super) fn damaged(key: &str, source: RecordError) -> DamagedRecordError {
     DamagedRecordError { key: key.to_owned(), source }
 }

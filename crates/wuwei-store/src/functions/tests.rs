@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wuwei_model::{
     ApplicationLogLevel, Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings,
-    FunctionVersion, LastUpdateStatus, LogFormat, LoggingConfig, Runtime, State, SystemLogLevel, Version,
+    FunctionUrl, FunctionVersion, LastUpdateStatus, LogFormat, LoggingConfig, Policy, PolicyPrincipal, PolicyStatement,
+    Runtime, State, SystemLogLevel, UrlAuthType, UrlCors, UrlInvokeMode, Version,
 };
 
 use super::record::VersionRecord;
@@ -61,7 +63,8 @@ fn function(name: &str) -> Function {
         last_update_status: LastUpdateStatus::InProgress,
         last_update_reason: Some("because".to_owned()),
     };
-    Function { latest, last_published: 0, generation: format!("generation-of-{name}") }
+    let generation = format!("generation-of-{name}");
+    Function { latest, last_published: 0, generation, urls: BTreeMap::new(), policies: BTreeMap::new() }
 }
 
 fn published(function: &Function, number: u64) -> (Function, FunctionVersion) {
@@ -260,4 +263,113 @@ fn a_record_of_before_logging_configurations_loads_with_the_default() {
     // What says nothing is not written, so that such records stay as they were.
     let again = VersionRecord::new(&loaded, "k", &vault).encode();
     assert!(!String::from_utf8_lossy(&again).contains("logging"));
+}
+
+fn url(id: &str) -> FunctionUrl {
+    FunctionUrl {
+        id: id.to_owned(),
+        auth_type: UrlAuthType::None,
+        invoke_mode: UrlInvokeMode::ResponseStream,
+        cors: Some(UrlCors {
+            allow_origins: vec!["*".to_owned()],
+            max_age_s: Some(5),
+            allow_credentials: Some(false),
+            ..UrlCors::default()
+        }),
+        created_ms: 1,
+        modified_ms: 2,
+    }
+}
+
+fn policy(principal: PolicyPrincipal, revision_id: Option<&str>) -> Policy {
+    let statement = PolicyStatement {
+        id: "s".to_owned(),
+        principal,
+        action: "lambda:InvokeFunction".to_owned(),
+        source_arn: Some("arn:aws:s3:::b".to_owned()),
+        source_account: Some("000000000000".to_owned()),
+        organization_id: Some("o-1234567890".to_owned()),
+        event_source_token: Some("t".to_owned()),
+        url_auth_type: Some(UrlAuthType::AwsIam),
+        via_url: Some(true),
+    };
+    Policy { statements: vec![statement], revision_id: revision_id.map(str::to_owned) }
+}
+
+#[tokio::test]
+async fn urls_and_policies_are_read_back_as_they_were_written_and_survive_publishing() {
+    let Catalog { functions, .. } = &catalog();
+    let mut written = function("f");
+    let revision = functions.create(&written).await.unwrap();
+    written.urls.insert("$LATEST".to_owned(), url("one"));
+    for (qualifier, principal) in [
+        ("$LATEST", PolicyPrincipal::Everyone),
+        ("a", PolicyPrincipal::Account("000000000000".to_owned())),
+        ("b", PolicyPrincipal::Arn("arn:aws:iam::000000000000:user/u".to_owned())),
+        ("c", PolicyPrincipal::Service("s3.amazonaws.com".to_owned())),
+    ] {
+        written.policies.insert(qualifier.to_owned(), policy(principal, None));
+    }
+    let revision = functions.update(&written, revision).await.unwrap();
+    assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0, written);
+    let (aggregate, version) = published(&written, 1);
+    functions.publish(&aggregate, revision, &version).await.unwrap();
+    assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0, aggregate);
+}
+
+#[tokio::test]
+async fn a_url_is_found_only_while_a_function_has_it() {
+    let Catalog { functions, store, .. } = &catalog();
+    let mut written = function("f");
+    let revision = functions.create(&written).await.unwrap();
+    functions.reserve_url("one", &key("f"), "$LATEST").await.unwrap();
+    assert!(matches!(functions.reserve_url("one", &key("g"), "$LATEST").await, Err(StoreError::Exists)));
+    assert_eq!(functions.find_url("one").await.unwrap(), None);
+
+    written.urls.insert("$LATEST".to_owned(), url("one"));
+    let revision = functions.update(&written, revision).await.unwrap();
+    assert_eq!(functions.find_url("one").await.unwrap(), Some((written.clone(), "$LATEST".to_owned())));
+    assert_eq!(functions.find_url("two").await.unwrap(), None);
+
+    functions.reserve_url("two", &key("f"), "$LATEST").await.unwrap();
+    written.urls.insert("$LATEST".to_owned(), url("two"));
+    functions.update(&written, revision).await.unwrap();
+    assert_eq!(functions.find_url("one").await.unwrap(), None);
+    functions.settle().await.unwrap();
+    let left = store.list("url/", None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["url/two"]);
+    assert_eq!(functions.find_url("two").await.unwrap().unwrap().1, "$LATEST");
+
+    functions.delete(&key("f")).await.unwrap();
+    assert_eq!(functions.find_url("two").await.unwrap(), None);
+    assert_eq!(store.list("", None, 9).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_change_of_the_policy_of_a_version_gives_it_a_revision_and_goes_with_it() {
+    let Catalog { functions, .. } = &catalog();
+    let base = function("f");
+    let revision = functions.create(&base).await.unwrap();
+    let (mut aggregate, version) = published(&base, 1);
+    let revision = functions.publish(&aggregate, revision, &version).await.unwrap();
+    aggregate.policies.insert("1".to_owned(), policy(PolicyPrincipal::Everyone, Some("r1")));
+    functions.update(&aggregate, revision).await.unwrap();
+    assert_eq!(functions.version(&key("f"), 1).await.unwrap().unwrap().revision_id, "r1");
+    assert_eq!(functions.versions(&key("f"), 0, 9).await.unwrap()[0].revision_id, "r1");
+    functions.delete_version(&key("f"), 1).await.unwrap();
+    assert!(functions.get(&key("f")).await.unwrap().unwrap().0.policies.is_empty());
+}
+
+#[tokio::test]
+async fn a_record_of_the_first_schema_still_loads() {
+    let Catalog { functions, store, .. } = &catalog();
+    functions.create(&function("f")).await.unwrap();
+    let entry = store.get("function/000000000000/us-east-1/f").await.unwrap().unwrap();
+    let mut old: serde_json::Value = serde_json::from_slice(&entry.value).unwrap();
+    for later in ["urls", "policies"] {
+        assert!(old.as_object_mut().unwrap().remove(later).is_some());
+    }
+    let old = serde_json::to_vec(&old).unwrap().into();
+    store.put(&entry.key, old, crate::keyvalue::Expected::Revision(entry.revision)).await.unwrap();
+    assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0, function("f"));
 }

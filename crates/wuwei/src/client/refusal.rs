@@ -33,6 +33,11 @@ impl Refusal {
         self.kind == "ResourceNotFoundException"
     }
 
+    /// Whether a permission of this name is there.
+    pub(crate) fn is_taken_statement(&self) -> bool {
+        self.kind == "ResourceConflictException" && self.message.contains("already exists")
+    }
+
     /// The refusal as the end of a command.
     pub(crate) fn into_failure(self) -> Failure {
         let failure = Failure::new(

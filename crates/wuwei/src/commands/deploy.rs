@@ -1,4 +1,5 @@
 mod remote;
+mod url;
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,10 @@ use super::runtimes::offered;
 use crate::arguments::DeployOptions;
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-use crate::output::{Console, FAINT, GOOD, STRONG};
+use crate::output::{FAINT, GOOD, STRONG};
 use crate::package::{Package, Source, Wishes};
 use remote::{Deployed, Desired};
+pub(crate) use url::address;
 
 /// Packages a directory or file, and creates or updates the function.
 pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exit, Failure> {
@@ -47,11 +49,16 @@ pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exi
         role: options.role,
     };
     let deployed = remote::deploy(&client, &desired).await?;
-    report(session, console, &desired, &deployed)?;
+    let address = match options.url {
+        Some(auth) => Some(url::ensure(&client, &desired.name, auth, options.url_mode).await?),
+        None => None,
+    };
+    report(session, &desired, &deployed, address.as_deref())?;
     Ok(Exit::Done)
 }
 
-fn report(session: &Session, console: Console, desired: &Desired, deployed: &Deployed) -> Result<(), Failure> {
+fn report(session: &Session, desired: &Desired, deployed: &Deployed, address: Option<&str>) -> Result<(), Failure> {
+    let console = session.console;
     let action = deployed.action.as_str();
     if console.is_json() {
         return console.json(&json!({
@@ -62,12 +69,16 @@ fn report(session: &Session, console: Console, desired: &Desired, deployed: &Dep
             "handler": desired.handler,
             "code_sha256": desired.digest.to_string(),
             "code_size": desired.size_bytes,
+            "url": address,
         }));
     }
     console.line(&format!("{GOOD}{action}{GOOD:#} {STRONG}{}{STRONG:#}", desired.name))?;
     console.line(&format!("  arn      {}", deployed.arn))?;
     console.line(&format!("  runtime  {} ({})", desired.runtime, desired.handler))?;
     console.line(&format!("  code     {}, sha256 {}", size(desired.size_bytes), desired.digest))?;
+    if let Some(address) = address {
+        console.line(&format!("  url      {address}"))?;
+    }
     let option = session.data_dir_option();
     console.line(&format!("  call it  wuwei invoke {} -d '{{}}'{option}", desired.name))
 }

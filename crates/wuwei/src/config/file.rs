@@ -8,8 +8,18 @@ use crate::arguments::SandboxMode;
 use crate::failure::Failure;
 
 /// Keys of the configuration file.
-const KEYS: &[&str] =
-    &["listen", "data_dir", "region", "account", "auth", "sandbox", "keep_alive_s", "memory_mb", "account_concurrency"];
+const KEYS: &[&str] = &[
+    "listen",
+    "data_dir",
+    "region",
+    "account",
+    "auth",
+    "url_domain",
+    "sandbox",
+    "keep_alive_s",
+    "memory_mb",
+    "account_concurrency",
+];
 
 /// The configuration file of `wuwei up --config`. Every key is optional.
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +34,8 @@ pub(super) struct ConfigFile {
     pub(super) account: Option<String>,
     /// Whether signatures are checked.
     pub(super) auth: Option<AuthSetting>,
+    /// Domain of the host names of function URLs.
+    pub(super) url_domain: Option<String>,
     /// How functions are isolated.
     pub(super) sandbox: Option<SandboxMode>,
     /// How long an idle instance is kept, in seconds.

@@ -1,5 +1,7 @@
 //! `CreateFunction`.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use uuid::Uuid;
 use wuwei_model::{FunctionSettings, FunctionVersion, LastUpdateStatus, State, Version};
@@ -48,7 +50,13 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         last_update_status: LastUpdateStatus::Successful,
         last_update_reason: None,
     };
-    let function = Function { latest: latest.clone(), last_published: 0, generation: Uuid::new_v4().to_string() };
+    let function = Function {
+        latest: latest.clone(),
+        last_published: 0,
+        generation: Uuid::new_v4().to_string(),
+        urls: BTreeMap::new(),
+        policies: BTreeMap::new(),
+    };
     let revision = call.parts.store.functions().create(&function).await.map_err(|error| match error {
         StoreError::Exists => taken(),
         other => other.into(),

@@ -1,0 +1,158 @@
+//! `AddPermission`, `RemovePermission` and `GetPolicy`.
+
+use http::StatusCode;
+use serde_json::Map;
+use uuid::Uuid;
+use wuwei_model::{FunctionVersion, PolicyCaller, PolicyQuestion};
+use wuwei_store::Function;
+
+use super::super::call::{Call, Reply};
+use super::super::configuration::LATEST;
+use super::super::error::ApiError;
+use super::super::lookup::{Qualifier, check_revision, read_qualifier};
+use super::super::policy::{POLICY_BYTES_MAX, document, read_statement, statement_document};
+use super::super::target::Target;
+use super::super::{lookup, settlement};
+use super::change;
+use crate::auth::Principal;
+use crate::gateway::Parts;
+
+const NO_RESOURCE: &str = "The resource you requested does not exist.";
+const NO_POLICY: &str = "No policy is associated with the given resource.";
+
+pub(super) async fn add(call: &Call) -> Result<Reply, ApiError> {
+    if call.target().qualifier.as_deref() == Some(LATEST) {
+        return Err(ApiError::invalid_parameter("We currently do not support adding policies for $LATEST."));
+    }
+    let statement = read_statement(&call.members)?;
+    let subject = Subject::find(call).await?;
+    let arn = call.target().arn();
+    let written = statement_document(&statement, &arn);
+    change(call, &subject.missing, |function| {
+        subject.check_revision(call, function)?;
+        let policy = function.policies.entry(subject.qualifier.clone()).or_default();
+        if policy.statements.iter().any(|known| known.id == statement.id) {
+            return Err(ApiError::conflict(format!(
+                "The statement id ({}) provided already exists. Please provide a new statement id, or remove the \
+                 existing statement.",
+                statement.id
+            )));
+        }
+        policy.statements.push(statement.clone());
+        let length = document(policy, &arn).len();
+        if length > POLICY_BYTES_MAX {
+            return Err(ApiError::policy_too_long(length, POLICY_BYTES_MAX));
+        }
+        subject.mark_changed(function);
+        Ok(())
+    })
+    .await?;
+    let mut members = Map::new();
+    members.insert("Statement".to_owned(), written.into());
+    Ok(Reply::Members(members))
+}
+
+pub(super) async fn remove(call: &Call) -> Result<Reply, ApiError> {
+    let subject = Subject::find(call).await?;
+    let id = call.text("StatementId").unwrap_or_default();
+    change(call, &subject.missing, |function| {
+        let policy = function.policies.get_mut(&subject.qualifier);
+        let policy = policy.filter(|policy| !policy.statements.is_empty());
+        let policy = policy.ok_or_else(|| ApiError::not_found(NO_POLICY))?;
+        let before = policy.statements.len();
+        policy.statements.retain(|known| known.id != id);
+        if policy.statements.len() == before {
+            return Err(ApiError::not_found(format!("Statement {id} is not found in resource policy.")));
+        }
+        subject.check_revision(call, function)?;
+        subject.mark_changed(function);
+        Ok(())
+    })
+    .await?;
+    Ok(Reply::Empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
+    let subject = Subject::find(call).await?;
+    let found = lookup::function(&call.parts, call.key()).await?;
+    let (function, _) = found.ok_or_else(|| ApiError::not_found(&subject.missing))?;
+    let policy = function.policies.get(&subject.qualifier).filter(|policy| !policy.statements.is_empty());
+    let policy = policy.ok_or_else(|| ApiError::not_found(NO_RESOURCE))?;
+    let mut members = Map::new();
+    members.insert("Policy".to_owned(), document(policy, &call.target().arn()).into());
+    members.insert("RevisionId".to_owned(), subject.revision_id(&function).into());
+    Ok(Reply::Members(members))
+}
+
+/// Whether the policy of what a call names lets this caller do it, not through a URL.
+pub(in crate::lambda) async fn policy_allows(
+    parts: &Parts,
+    principal: &Principal,
+    target: &Target,
+    action: &str,
+) -> Result<bool, ApiError> {
+    let Some((function, _)) = parts.store.functions().get(&target.key).await? else { return Ok(false) };
+    let qualifier = target.qualifier.as_deref().unwrap_or(LATEST);
+    let arn = principal.arn();
+    let caller = Some(PolicyCaller { account: &principal.account, arn: &arn });
+    let question = PolicyQuestion { action, caller, url_auth_type: None, via_url: false };
+    Ok(function.policies.get(qualifier).is_some_and(|policy| policy.allows(&question)))
+}
+
+/// What a policy is for: the function, or one of its versions.
+struct Subject {
+    /// Key of the policy.
+    qualifier: String,
+    /// The version as published, when it is one.
+    version: Option<FunctionVersion>,
+    /// Words for when it is not there.
+    missing: String,
+}
+
+impl Subject {
+    /// Finds it, and lets a change come to rest first: a policy changes the revision that the change goes by.
+    async fn find(call: &Call) -> Result<Self, ApiError> {
+        let target = call.target();
+        let missing = format!("Function not found: {}", target.arn());
+        let found = lookup::function(&call.parts, &target.key).await?;
+        let (function, _) = found.ok_or_else(|| ApiError::not_found(&missing))?;
+        let version = match read_qualifier(target.qualifier.as_deref()) {
+            Qualifier::Latest => {
+                settlement::settle(&call.parts, &target.key, &function.latest.revision_id).await;
+                None
+            }
+            Qualifier::Number(_) => Some(lookup::version(&call.parts, target).await?),
+            Qualifier::Alias => {
+                return Err(ApiError::not_found(format!("Cannot find alias arn: {}", target.arn())));
+            }
+        };
+        let qualifier = version.as_ref().map_or_else(|| LATEST.to_owned(), |version| version.version.to_string());
+        Ok(Self { qualifier, version, missing })
+    }
+
+    fn revision_id<'function>(&'function self, function: &'function Function) -> &'function str {
+        let changed = function.policies.get(&self.qualifier).and_then(|policy| policy.revision_id.as_deref());
+        match &self.version {
+            Some(version) => changed.unwrap_or(&version.revision_id),
+            None => &function.latest.revision_id,
+        }
+    }
+
+    fn check_revision(&self, call: &Call, function: &Function) -> Result<(), ApiError> {
+        check_revision(self.revision_id(function), call.text("RevisionId"))
+    }
+
+    fn mark_changed(&self, function: &mut Function) {
+        let revision_id = Uuid::new_v4().to_string();
+        match self.version {
+            Some(_) => {
+                let policy = function.policies.entry(self.qualifier.clone()).or_default();
+                policy.revision_id = Some(revision_id);
+            }
+            None => {
+                function.latest.revision_id = revision_id;
+                function.policies.retain(|_, policy| policy.revision_id.is_some() || !policy.statements.is_empty());
+            }
+        }
+    }
+}

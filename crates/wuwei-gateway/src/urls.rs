@@ -1,0 +1,101 @@
+//! Function URLs: plain HTTP in front of a function, at a host name of its own.
+//!
+//! A request's way: `host` finds the id in the host name, `access` lets the caller in, `event` makes the event
+//! (payload format 2.0), `result` or `stream` makes the answer, `cors` adds what browsers ask for.
+
+mod access;
+mod cors;
+mod event;
+mod host;
+mod refusal;
+mod result;
+mod stream;
+mod trace;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use wuwei_engine::Call;
+use wuwei_model::{FunctionUrl, FunctionVersion, InvocationId, State, UrlInvokeMode, limits};
+use wuwei_store::Function;
+
+use crate::face::Exchange;
+use crate::lambda::{ApiError, LATEST, check_state, find_function};
+use crate::wire::Answer;
+pub(crate) use host::{address, id_of, new_id};
+
+/// Answers a request to the URL of this id, as the function says.
+pub(crate) async fn answer(exchange: &mut Exchange, id: &str, peer: SocketAddr) -> Answer {
+    let trace = trace::id_of(&exchange.head.headers);
+    let answer = match find(exchange, id).await {
+        Ok(Some(found)) => match cors::preflight(found.url.cors.as_ref(), &exchange.head) {
+            Some(preflight) => preflight,
+            None => {
+                let answer = call(exchange, &found, peer, &trace).await.unwrap_or_else(|refused| refused);
+                cors::apply(found.url.cors.as_ref(), &exchange.head, answer)
+            }
+        },
+        Ok(None) => refusal::unknown_url(),
+        Err(error) => error.answer(),
+    };
+    answer.with("x-amzn-trace-id", &trace)
+}
+
+/// A URL, and whose it is.
+struct Found {
+    url: FunctionUrl,
+    /// `$LATEST`, or an alias.
+    qualifier: String,
+    function: Function,
+}
+
+async fn find(exchange: &Exchange, id: &str) -> Result<Option<Found>, ApiError> {
+    let parts = &exchange.parts;
+    let Some((mut function, qualifier)) = parts.store.functions().find_url(id).await? else { return Ok(None) };
+    if function.latest.state != State::Active {
+        // Brings to rest what an earlier server left pending.
+        let Some((settled, _)) = find_function(parts, &function.latest.key).await? else { return Ok(None) };
+        function = settled;
+    }
+    let url = function.urls.get(&qualifier).cloned();
+    Ok(url.map(|url| Found { url, qualifier, function }))
+}
+
+impl Found {
+    /// The version that answers. There are no aliases yet, so that a URL of one has none.
+    fn version(&self) -> Option<&FunctionVersion> {
+        (self.qualifier == LATEST).then_some(&self.function.latest)
+    }
+}
+
+/// Lets the caller in and runs the function; the error is the answer to a request that does not get so far.
+async fn call(exchange: &mut Exchange, found: &Found, peer: SocketAddr, trace: &str) -> Result<Answer, Answer> {
+    let Some(version) = found.version().cloned() else { return Err(refusal::unknown_url()) };
+    let (caller, body) = access::admit(exchange, found).await?;
+    check_state(&version).map_err(|error| error.answer())?;
+    let payload =
+        event::Request { exchange, peer, url: &found.url, caller: caller.as_ref(), body: &body, trace }.event();
+    if payload.len() > limits::SYNC_PAYLOAD_BYTES_MAX {
+        return Err(refusal::too_large());
+    }
+    let engine_call = Call {
+        id: InvocationId::new(&exchange.request_id),
+        payload,
+        invoked_function_arn: version.key.arn(),
+        trace_id: Some(trace.to_owned()),
+        client_context: None,
+        stream: None,
+    };
+    let version = Arc::new(version);
+    match found.url.invoke_mode {
+        UrlInvokeMode::Buffered => {
+            let outcome = exchange.parts.engine.invoke(version, engine_call).await;
+            let outcome = outcome.map_err(|error| refusal::not_run(&error))?;
+            if outcome.function_error.is_some() {
+                return Err(refusal::bad_gateway());
+            }
+            result::answer(&outcome.payload).ok_or_else(refusal::bad_gateway)
+        }
+        UrlInvokeMode::ResponseStream => Ok(stream::answer(&exchange.parts, version, engine_call).await),
+    }
+}
