@@ -1,6 +1,6 @@
 """Runs one Python function: imports its handler, then answers events that come over the control socket.
 
-Started as `python3.x -I -S -B -X utf8 bootstrap.py`, with the function's environment and the control socket at
+Started as `python3.x -s -S bootstrap.py`, with the function's environment and the control socket at
 descriptor 3. Standard library only, Python 3.8 and later. Modules that few functions need (traceback, logging) are
 imported when they are needed, because each costs milliseconds of every cold start.
 
@@ -365,8 +365,18 @@ def prepare():
 
     libraries = "/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2]
     own_directory = os.path.dirname(os.path.abspath(__file__))
-    extra = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != own_directory]
-    sys.path[:0] = [os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), libraries, "/opt/python"] + extra
+    # The interpreter has put this script's directory and the entries of PYTHONPATH first.
+    sys.path[:] = [entry for entry in sys.path if entry and entry != own_directory]
+    if set(os.environ.get("PYTHONPATH", "").split(os.pathsep)) - {"", own_directory}:
+        # Tools that instrument a function reach it this way; the interpreter leaves it out with the host's packages.
+        try:
+            __import__("sitecustomize")
+        except Exception as error:
+            if getattr(error, "name", None) != "sitecustomize":
+                import traceback
+
+                traceback.print_exc()
+    sys.path[:0] = [os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), libraries, "/opt/python"]
 
     import _sitebuiltins
     import builtins

@@ -56,8 +56,7 @@ class Function:
         with theirs, open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 # The shell moves the socket to descriptor 3.
-                ["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', interpreter, "-I", "-S", "-B", "-X", "utf8",
-                 str(BOOTSTRAP)],
+                ["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', interpreter, "-s", "-S", str(BOOTSTRAP)],
                 stdin=theirs, stdout=log, stderr=log, env=variables, cwd=str(directory),
             )
 

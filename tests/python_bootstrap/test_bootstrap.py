@@ -243,7 +243,7 @@ def test_the_trace_id_is_that_of_the_event(ready):
 
 def test_the_search_path_is_lambdas(ready, version):
     function = ready("import sys\n" + HEAD + "return sys.path", environment={
-        "PYTHONPATH": "/extra/one::/extra/two:" + str(BOOTSTRAP.parent),
+        "PYTHONPATH": "/extra/one:/extra/two:" + str(BOOTSTRAP.parent),
     })
     path = function.invoke().json
     assert path[:5] == [str(function.log_path.parent), "/opt/python/lib/python%d.%d/site-packages" % version,
@@ -253,12 +253,22 @@ def test_the_search_path_is_lambdas(ready, version):
     assert str(BOOTSTRAP.parent) not in path
 
 
+def test_a_sitecustomize_on_the_functions_own_path_is_imported_first(ready, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.instrumented = True\n")
+    code = "import builtins\n" + HEAD + "return builtins.instrumented"
+    assert ready(code, environment={"PYTHONPATH": str(tmp_path)}).invoke().json is True
+    (tmp_path / "sitecustomize.py").write_text("import not_there\n")
+    function = ready(HEAD + "return 'runs'", environment={"PYTHONPATH": str(tmp_path)})
+    assert function.invoke().json == "runs"
+    assert "No module named 'not_there'" in function.log
+
+
 def test_the_interpreter_is_sane(ready):
     code = """
 import sys, os, locale, __main__
 def handler(event, context):
     return {"argv": [os.path.basename(entry) for entry in sys.argv], "main": __main__.__name__,
-            "isolated": sys.flags.isolated,
+            "user_site": not sys.flags.no_user_site,
             "encoding": [sys.stdout.encoding, locale.getpreferredencoding(False), sys.getfilesystemencoding()],
             "bytecode": sys.dont_write_bytecode, "inheritable": os.get_inheritable(3), "stdin": sys.stdin.read(),
             "exit": [repr(exit), repr(quit)], "site": "site" in sys.modules}
@@ -266,7 +276,7 @@ def handler(event, context):
     values = ready(code).invoke().json
     assert [encoding.lower() for encoding in values.pop("encoding")] == ["utf-8", "utf-8", "utf-8"]
     assert values == {
-        "argv": ["bootstrap.py"], "main": "__main__", "isolated": 1, "bytecode": True, "inheritable": False,
+        "argv": ["bootstrap.py"], "main": "__main__", "user_site": False, "bytecode": False, "inheritable": False,
         "stdin": "",
         "exit": ["Use exit() or Ctrl-D (i.e. EOF) to exit", "Use quit() or Ctrl-D (i.e. EOF) to exit"], "site": False,
     }

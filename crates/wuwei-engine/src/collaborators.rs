@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use wuwei_model::{CodeDigest, FunctionKey, FunctionVersion, InvocationId, InvocationReport};
+use wuwei_model::{CodeDigest, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
 use wuwei_recorder::{LogStream, Recorder};
 use wuwei_sandbox::OutputSink;
 use wuwei_store::Store;
@@ -42,6 +42,7 @@ impl Journal for Recorder {
 pub(crate) trait InstanceLog: Send + Sync {
     fn name(&self) -> &str;
     fn init_start(&mut self, at: SystemTime, runtime: &str);
+    fn init_report(&mut self, at: SystemTime, report: &InitReport);
     fn start(&mut self, at: SystemTime, id: &InvocationId);
     fn line(&mut self, at: SystemTime, text: &str);
     fn platform_line(&mut self, at: SystemTime, text: &str);
@@ -55,6 +56,9 @@ impl InstanceLog for LogStream {
     }
     fn init_start(&mut self, at: SystemTime, runtime: &str) {
         self.init_start(at, runtime);
+    }
+    fn init_report(&mut self, at: SystemTime, report: &InitReport) {
+        self.init_report(at, report);
     }
     fn start(&mut self, at: SystemTime, id: &InvocationId) {
         self.start(at, id);

@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use wuwei_model::{FunctionKey, FunctionVersion, Runtime};
 use wuwei_recorder::Recorder;
-use wuwei_sandbox::{Instance, InstanceFactory};
+use wuwei_sandbox::InstanceFactory;
 use wuwei_store::Store;
 
 use crate::account::{AccountConcurrency, NotAdmitted};
@@ -13,9 +13,11 @@ use crate::acquisition::{Acquired, NO_CAPACITY};
 use crate::call::{Answer, Call, EngineOptions, InvokeError};
 use crate::collaborators::{CodeStore, Journal};
 use crate::counters::{Counters, EngineSnapshot};
-use crate::execution::{execute, settle_failed_start};
+use crate::execution::{Aftermath, execute};
 use crate::fleet::{Effects, Fleet};
 use crate::lease::Berth;
+use crate::live::Live;
+use crate::starting::StartFailure;
 use crate::{reaper, starting};
 
 /// How long an instance may take to stop before the engine gives it up (dropping it kills it all the same).
@@ -137,20 +139,20 @@ impl Shared {
     async fn attend(self: &Arc<Self>, function: &Arc<FunctionVersion>, call: Call) -> Result<Answer, InvokeError> {
         match self.acquire(function).await? {
             Acquired::Instance(mut lease, init) => {
-                if init.is_some() {
+                if init.is_some() || !lease.live().has_runtime() {
                     self.counters.cold_starts.increment();
                 }
-                let execution = execute(lease.live(), function, call, init, self.killed.subscribe()).await;
-                // Before the answer goes out: whoever has it finds the instance idle.
-                if execution.reusable {
-                    lease.keep();
+                let execution = execute(self, lease.live(), function, call, init).await;
+                // Before the answer goes out: whoever has it finds the environment idle.
+                match execution.aftermath {
+                    Aftermath::Keep => lease.keep(),
+                    Aftermath::Reset => lease.reset(),
+                    Aftermath::Discard => drop(lease),
                 }
                 execution.result
             }
-            Acquired::Failed(failure) => {
-                self.counters.cold_starts.increment();
-                settle_failed_start(function, &call, failure, self.options.init_limit)
-            }
+            Acquired::Failed(StartFailure::Launch(error)) => Err(InvokeError::Launch(error)),
+            Acquired::Failed(StartFailure::Interrupted) => Err(InvokeError::Internal),
         }
     }
 
@@ -171,18 +173,15 @@ impl Shared {
     }
 
     async fn stop_berth(self: Arc<Self>, berth: Arc<Berth>) {
-        match berth.take() {
-            Some(live) => self.stop_instance(live.instance, berth.memory_mb()).await,
-            None => self.instance_is_gone(berth.memory_mb()),
+        if let Some(live) = berth.take() {
+            live.stop().await;
         }
+        self.instance_is_gone(berth.memory_mb());
     }
 
-    /// Stops an instance that the fleet counts as stopping.
-    pub(crate) async fn stop_instance(self: &Arc<Self>, instance: Box<dyn Instance>, memory_mb: u32) {
-        if tokio::time::timeout(STOP_LIMIT, instance.stop()).await.is_err() {
-            tracing::error!("an instance did not stop within {} s and was given up", STOP_LIMIT.as_secs());
-        }
-        self.instance_is_gone(memory_mb);
+    /// Ends the runtime of an environment in the background.
+    pub(crate) fn end_runtime(&self, live: &mut Live) {
+        live.end_runtime(&self.tasks);
     }
 
     pub(crate) fn instance_is_gone(self: &Arc<Self>, memory_mb: u32) {

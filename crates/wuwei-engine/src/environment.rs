@@ -18,7 +18,7 @@ const EXECUTABLE_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/opt/bin";
 const LANGUAGE: &str = "C.UTF-8";
 
 /// Names that a function's configuration must not set.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 21] = [
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
     "AWS_ACCESS_KEY",
@@ -31,6 +31,9 @@ const RESERVED: [&str; 18] = [
     "AWS_LAMBDA_INITIALIZATION_TYPE",
     "AWS_LAMBDA_LOG_GROUP_NAME",
     "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
+    "AWS_LAMBDA_METADATA_API",
+    "AWS_LAMBDA_METADATA_TOKEN",
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_REGION",
     "AWS_SECRET_ACCESS_KEY",

@@ -3,114 +3,121 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
-use wuwei_model::{FunctionErrorKind, FunctionVersion, InvocationId, InvocationReport, Outcome};
-use wuwei_sandbox::{Invocation, InvokeFailure, LaunchError, Reply, Usage};
+use wuwei_model::{FunctionErrorKind, FunctionVersion, InitPhase, InvocationId, InvocationReport, Outcome};
+use wuwei_sandbox::{Invocation, InvokeFailure, Reply, Usage};
 
 use crate::call::{Answer, Call, InvokeError};
 use crate::collaborators::{InstanceLog, LogSink};
-use crate::lease::Live;
+use crate::engine::Shared;
+use crate::live::Live;
 use crate::outcome::Failure;
-use crate::starting::{OVERRUN, StartFailure};
+use crate::starting::{Hindrance, OVERRUN, note_setback, restart};
 
-/// How an invocation ended, and whether its instance can serve another.
+/// How an invocation ended, and what becomes of its environment.
 pub(crate) struct Execution {
     pub(crate) result: Result<Answer, InvokeError>,
-    pub(crate) reusable: bool,
+    pub(crate) aftermath: Aftermath,
 }
 
-/// Runs one call on an instance. `init` is set when the instance was started for this call.
+/// What becomes of an environment after an invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aftermath {
+    /// It serves the next call as it is.
+    Keep,
+    /// It serves the next call with a new runtime: this one crashed or ran out of time.
+    Reset,
+    /// It serves no more.
+    Discard,
+}
+
+/// Runs one call in an environment. `init` is set when the environment was started for this call.
 ///
-/// Memory and CPU of an initialisation count for the call that waited for it.
+/// One without a runtime gets one first, as part of the invocation: its time counts to the duration and to the
+/// function's timeout. Memory and CPU of an initialisation count for the call that waited for it.
 pub(crate) async fn execute(
+    shared: &Shared,
     live: &mut Live,
     function: &FunctionVersion,
     call: Call,
     init: Option<Duration>,
-    mut killed: watch::Receiver<bool>,
 ) -> Execution {
-    let Live { instance, log, metered_cpu_us, .. } = live;
+    let mut killed = shared.killed.subscribe();
     let limit = Duration::from_secs(u64::from(function.settings.timeout_s));
-    if init.is_none() {
-        instance.reset_peak_memory();
+    let is_warm = live.has_runtime() && init.is_none();
+    if is_warm {
+        live.reset_peak_memory();
     }
-    let (id, began_at) = (call.id.clone(), SystemTime::now());
-    log.start(began_at, &id);
-    let invocation = invocation_of(call, began_at, limit);
-    let began = Instant::now();
-    let mut sink = LogSink(log.as_mut());
+    // What is left of an earlier runtime goes before the clock starts.
+    live.until_ended().await;
+    let (id, began_at, began) = (call.id.clone(), SystemTime::now(), Instant::now());
+    let restarted = if live.has_runtime() { Ok(()) } else { restart(shared, live, function, began, &mut killed).await };
+    let bill = Bill { function, init };
+    match restarted {
+        Ok(()) => {}
+        Err(Hindrance::Function(setback)) => {
+            let elapsed = began.elapsed().min(limit);
+            note_setback(live, &setback, InitPhase::Invoke, elapsed);
+            live.log.start(SystemTime::now(), &id);
+            let failure = Failure::of_setback(&id, setback, limit, SystemTime::now());
+            let settled = Settled::logged(failure, live.log.as_mut());
+            let report = bill.report(&id, &settled, elapsed, live.take_usage());
+            let result = Ok(settled.answer(report, live.log.as_mut()));
+            return Execution { result, aftermath: Aftermath::Reset };
+        }
+        Err(Hindrance::Platform(error)) => {
+            return Execution { result: Err(InvokeError::Launch(error)), aftermath: Aftermath::Discard };
+        }
+        Err(Hindrance::Shutdown) => return Execution::cut_short(),
+    }
+
+    live.log.start(SystemTime::now(), &id);
+    let invocation = invocation_of(call, began_at, limit, limit.saturating_sub(began.elapsed()));
+    let Some((instance, log)) = live.parts() else { return Execution::cut_short() };
+    let mut sink = LogSink(log);
     let result = tokio::select! {
         biased;
-        result = timeout(limit + OVERRUN, instance.invoke(invocation, &mut sink)) => Some(result),
+        result = timeout(invocation.timeout + OVERRUN, instance.invoke(invocation, &mut sink)) => Some(result),
         _ = killed.wait_for(|killed| *killed) => None,
     };
     let elapsed = began.elapsed();
-    let usage = instance.usage();
-    let cpu_us = usage.cpu_us.saturating_sub(*metered_cpu_us);
-    *metered_cpu_us = usage.cpu_us;
-
-    let bill = Bill { function, init, usage: Usage { cpu_us, ..usage } };
-    let log = log.as_mut();
+    let usage = live.take_usage();
+    let log = live.log.as_mut();
     let Some(result) = result else {
         log.platform_line(SystemTime::now(), &format!("RequestId: {id} Error: Server is shutting down"));
-        log.end(SystemTime::now(), &bill.report(&id, Outcome::Crash, elapsed));
-        return Execution { result: Err(InvokeError::ShuttingDown), reusable: false };
+        log.end(SystemTime::now(), &bill.report(&id, &Settled::cut_short(), elapsed, usage));
+        return Execution::cut_short();
     };
-    let (settled, duration, reusable) = match result.unwrap_or(Err(InvokeFailure::Timeout)) {
-        Ok(Reply::Success(payload)) => (Settled::Success(payload), elapsed, true),
-        Ok(Reply::Streamed { error: None }) => (Settled::Success(Bytes::new()), elapsed, true),
-        Ok(Reply::Streamed { error: Some(document) }) => {
-            (Settled::Failure(Outcome::FunctionError, document), elapsed, true)
+    let (settled, duration, aftermath) = match result.unwrap_or(Err(InvokeFailure::Timeout)) {
+        Ok(Reply::Success(payload)) => (Settled::Success(payload), elapsed, Aftermath::Keep),
+        Ok(Reply::Streamed { error: None }) => (Settled::Success(Bytes::new()), elapsed, Aftermath::Keep),
+        Ok(Reply::Streamed { error: Some(document) } | Reply::Error(document)) => {
+            (Settled::of_handler(document), elapsed, Aftermath::Keep)
         }
-        Ok(Reply::Error(document)) => (Settled::Failure(Outcome::FunctionError, document), elapsed, true),
         Err(failure) => {
             // A call that timed out is shown and billed with its limit, as AWS does.
             let duration = if matches!(failure, InvokeFailure::Timeout) { limit } else { elapsed };
             let failure = Failure::of_invocation(&id, failure, limit, SystemTime::now());
-            (Settled::logged(failure, log), duration, false)
+            (Settled::logged(failure, log), duration, Aftermath::Reset)
         }
     };
-    let report = bill.report(&id, settled.outcome(), duration);
-    Execution { result: Ok(settled.answer(report, log)), reusable }
+    let report = bill.report(&id, &settled, duration, usage);
+    Execution { result: Ok(settled.answer(report, log)), aftermath }
 }
 
-/// Answers a call whose instance could not be had.
-///
-/// An initialisation that failed is shown as AWS shows it, which runs it as part of the invocation: its time is the
-/// invocation's duration, and the report names no initialisation.
-pub(crate) fn settle_failed_start(
-    function: &FunctionVersion,
-    call: &Call,
-    failure: StartFailure,
-    init_limit: Duration,
-) -> Result<Answer, InvokeError> {
-    let (mut log, failure, duration, usage) = match failure {
-        StartFailure::Launch(LaunchError::NoBootstrap, log) => {
-            (log, Failure::no_bootstrap(&call.id), Duration::ZERO, Usage::default())
-        }
-        StartFailure::Initialisation(failed) => {
-            let failure = Failure::of_initialisation(&call.id, failed.failure, init_limit, SystemTime::now());
-            (failed.log, failure, failed.duration, failed.usage)
-        }
-        StartFailure::Launch(
-            error @ (LaunchError::UnknownRuntime { .. } | LaunchError::Sandbox(_) | LaunchError::LauncherGone),
-            _,
-        ) => return Err(InvokeError::Launch(error)),
-        StartFailure::Interrupted => return Err(InvokeError::Internal),
-    };
-    let log = log.as_mut();
-    log.start(SystemTime::now(), &call.id);
-    let settled = Settled::logged(failure, log);
-    let report = Bill { function, init: None, usage }.report(&call.id, settled.outcome(), duration);
-    Ok(settled.answer(report, log))
+impl Execution {
+    /// The engine shuts down.
+    fn cut_short() -> Self {
+        Self { result: Err(InvokeError::ShuttingDown), aftermath: Aftermath::Discard }
+    }
 }
 
 /// What a call is answered with.
 enum Settled {
     Success(Bytes),
-    Failure(Outcome, Bytes),
+    /// Outcome, `Error Type` of the report, error document.
+    Failure(Outcome, Option<String>, Bytes),
 }
 
 impl Settled {
@@ -118,14 +125,17 @@ impl Settled {
         if let Some(line) = &failure.log_line {
             log.platform_line(SystemTime::now(), line);
         }
-        Self::Failure(failure.outcome, failure.document)
+        Self::Failure(failure.outcome, failure.error_type, failure.document)
     }
 
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Success(_) => Outcome::Success,
-            Self::Failure(outcome, _) => *outcome,
-        }
+    /// The handler reported an error: to AWS, an invocation that ended as it should.
+    fn of_handler(document: Bytes) -> Self {
+        Self::Failure(Outcome::FunctionError, None, document)
+    }
+
+    /// The engine ended it; nobody gets the document.
+    fn cut_short() -> Self {
+        Self::Failure(Outcome::Crash, Some("Runtime.ExitError".to_owned()), Bytes::new())
     }
 
     /// Ends the invocation's log and makes the answer.
@@ -133,40 +143,45 @@ impl Settled {
         log.end(SystemTime::now(), &report);
         let (payload, function_error) = match self {
             Self::Success(payload) => (payload, None),
-            Self::Failure(_, document) => (document, Some(FunctionErrorKind::Unhandled)),
+            Self::Failure(_, _, document) => (document, Some(FunctionErrorKind::Unhandled)),
         };
         Answer { payload, function_error, report, log_tail: log.tail() }
     }
 }
 
-/// What a report is made of, but for how the invocation ended.
+/// What every report of a call has.
 struct Bill<'call> {
     function: &'call FunctionVersion,
     init: Option<Duration>,
-    usage: Usage,
 }
 
 impl Bill<'_> {
-    fn report(&self, id: &InvocationId, outcome: Outcome, duration: Duration) -> InvocationReport {
+    fn report(&self, id: &InvocationId, settled: &Settled, duration: Duration, usage: Usage) -> InvocationReport {
+        let (outcome, error_type) = match settled {
+            Settled::Success(_) => (Outcome::Success, None),
+            Settled::Failure(outcome, error_type, _) => (*outcome, error_type.clone()),
+        };
         InvocationReport {
             id: id.clone(),
             outcome,
+            error_type,
             duration,
             init: self.init,
             billed_ms: InvocationReport::billed_ms_of(duration, self.init),
             memory_mb: self.function.settings.memory_mb,
-            peak_memory_bytes: self.usage.peak_memory_bytes,
-            cpu_us: self.usage.cpu_us,
+            peak_memory_bytes: usage.peak_memory_bytes,
+            cpu_us: usage.cpu_us,
         }
     }
 }
 
-fn invocation_of(call: Call, began_at: SystemTime, limit: Duration) -> Invocation {
+/// `limit` is from the beginning of the invocation, `left` what remains of it.
+fn invocation_of(call: Call, began_at: SystemTime, limit: Duration, left: Duration) -> Invocation {
     Invocation {
         id: call.id,
         payload: call.payload,
         deadline: began_at + limit,
-        timeout: limit,
+        timeout: left,
         invoked_function_arn: call.invoked_function_arn,
         trace_id: call.trace_id.unwrap_or_else(|| new_trace_id(began_at)),
         client_context: call.client_context,
@@ -183,5 +198,7 @@ fn new_trace_id(at: SystemTime) -> String {
     format!("Root=1-{seconds:08x}-{trace:.24};Parent={parent:016x};Sampled=0")
 }
 
+#[cfg(test)]
+mod restart_tests;
 #[cfg(test)]
 mod tests;

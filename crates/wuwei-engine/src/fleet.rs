@@ -102,7 +102,7 @@ impl Fleet {
         }
     }
 
-    /// Takes the most recently used idle instance, or queues the call and orders a start.
+    /// Takes the most recently used idle instance (one that needs no initialisation first), or queues the call and orders a start.
     pub(crate) fn take(&mut self, function: &Arc<FunctionVersion>, effects: &mut Effects) -> Take {
         if self.dismissed {
             return Take::Closed;
@@ -112,7 +112,7 @@ impl Fleet {
         }
         let id = self.pool_of(function);
         let pool = self.pools.get_mut(&id).expect("found or made above");
-        if let Some(idle) = pool.idle.pop_back() {
+        if let Some(idle) = pool.pop_idle() {
             pool.busy += 1;
             self.idle -= 1;
             return Take::Idle(id, idle.berth);

@@ -1,35 +1,15 @@
-//! An instance's place in the engine, and a call's hold on one.
+//! An environment's place in the engine, and a call's hold on one.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::time::Instant;
-use wuwei_model::limits;
-use wuwei_sandbox::Instance;
-
-use crate::collaborators::InstanceLog;
 use crate::engine::Shared;
+use crate::live::Live;
 use crate::pool::PoolId;
 
-/// From this age on an instance gets no event.
-const AGE_MAX: Duration = Duration::from_secs(limits::INSTANCE_AGE_S_MAX);
-
-/// Where an instance stays for its whole life; empty while a call holds it, and once it is being stopped.
+/// Where an environment stays for its whole life; empty while a call holds it, and once it is being stopped.
 pub(crate) struct Berth {
     memory_mb: u32,
     live: Mutex<Option<Box<Live>>>,
-}
-
-/// A running instance with what belongs to it.
-pub(crate) struct Live {
-    pub(crate) instance: Box<dyn Instance>,
-    pub(crate) log: Box<dyn InstanceLog>,
-    pub(crate) frozen: bool,
-    /// CPU time that reports have accounted for, in microseconds. What an instance uses after an answer, until it is
-    /// frozen, counts for its next invocation: nothing is counted twice, and nothing is lost between two calls.
-    pub(crate) metered_cpu_us: u64,
-    /// When it was started.
-    pub(crate) began: Instant,
 }
 
 impl Berth {
@@ -37,21 +17,24 @@ impl Berth {
         Self { memory_mb, live: Mutex::new(Some(live)) }
     }
 
-    /// What the instance has reserved, in MB.
+    /// What the environment has reserved, in MB.
     pub(crate) fn memory_mb(&self) -> u32 {
         self.memory_mb
     }
 
-    /// Freezes the instance if it is here; one lock keeps a call from taking it half way.
+    /// Whether an environment is here that needs no initialisation.
+    pub(crate) fn has_runtime(&self) -> bool {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|live| live.has_runtime())
+    }
+
+    /// Freezes the environment if it is here; one lock keeps a call from taking it half way.
     pub(crate) fn freeze(&self) {
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(live) = live.as_mut().filter(|live| !live.frozen) {
-            live.frozen = true;
-            live.instance.freeze();
+        if let Some(live) = self.live.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            live.freeze();
         }
     }
 
-    /// Takes the instance out; `None` when it is gone already.
+    /// Takes the environment out; `None` when it is gone already.
     pub(crate) fn take(&self) -> Option<Box<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -61,7 +44,7 @@ impl Berth {
     }
 }
 
-/// One call's exclusive hold on one instance. Dropping it, for example in a panic, stops the instance.
+/// One call's exclusive hold on one environment. Dropping it, for example in a panic, stops the environment.
 pub(crate) struct Lease {
     shared: Arc<Shared>,
     pool: PoolId,
@@ -70,31 +53,39 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Takes hold of an instance that the fleet counts as busy, and lets it run.
+    /// Takes hold of an environment that the fleet counts as busy, and lets it run.
     pub(crate) fn open(shared: Arc<Shared>, pool: PoolId, berth: Arc<Berth>) -> Self {
         let mut live = berth.take();
-        if let Some(live) = live.as_mut().filter(|live| live.frozen) {
-            live.frozen = false;
-            live.instance.thaw();
+        if let Some(live) = &mut live {
+            live.thaw();
         }
         Self { shared, pool, berth, live }
     }
 
-    /// Whether the instance is still there, and young enough for another event.
+    /// Whether the environment is there, did not die unseen, and is young enough for another event. One whose runtime
+    /// was ended is as good as any.
     pub(crate) fn is_fit(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.instance.is_alive() && live.began.elapsed() < AGE_MAX)
+        self.live.as_ref().is_some_and(|live| live.is_fit())
     }
 
     pub(crate) fn live(&mut self) -> &mut Live {
-        self.live.as_mut().expect("a berth is empty only while its instance is leased or stopping")
+        self.live.as_mut().expect("a berth is empty only while its environment is leased or stopping")
     }
 
-    /// Lets the next call have the instance.
+    /// Lets the next call have the environment.
     pub(crate) fn keep(mut self) {
         if let Some(live) = self.live.take() {
             self.berth.put(live);
             self.shared.with_fleet(|fleet, effects| fleet.give_back(self.pool, Arc::clone(&self.berth), effects));
         }
+    }
+
+    /// Lets the next call have the environment, with a new runtime.
+    pub(crate) fn reset(mut self) {
+        if let Some(live) = &mut self.live {
+            self.shared.end_runtime(live);
+        }
+        self.keep();
     }
 }
 

@@ -13,6 +13,7 @@ mod environment;
 mod execution;
 mod fleet;
 mod lease;
+mod live;
 mod memory;
 mod outcome;
 mod pool;

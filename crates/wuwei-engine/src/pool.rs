@@ -41,6 +41,8 @@ pub(crate) struct Idle {
     pub(crate) berth: Arc<Berth>,
     pub(crate) since: Instant,
     pub(crate) ticket: Ticket,
+    /// Whether it has a runtime; if not, the next call starts one.
+    pub(crate) initialised: bool,
 }
 
 /// A call that waits for an instance.
@@ -52,7 +54,7 @@ pub(crate) struct Waiter {
 
 /// How a call's wait ends.
 pub(crate) enum Delivery {
-    /// An instance, counted as busy; with the duration of its initialisation when it comes fresh from it.
+    /// An instance, counted as busy; with the duration of its initialisation when it comes fresh from a successful one.
     Instance(Arc<Berth>, Option<Duration>),
     /// The instance that was started for this call could not be had.
     Failed(StartFailure),
@@ -91,6 +93,14 @@ impl Pool {
     /// Whether nothing is left that would need the pool.
     pub(crate) fn is_drained(&self) -> bool {
         self.idle.is_empty() && self.waiters.is_empty() && self.starting == 0 && self.busy == 0
+    }
+
+    /// Takes the most recently used idle instance, those before others that need no initialisation.
+    pub(crate) fn pop_idle(&mut self) -> Option<Idle> {
+        match self.idle.iter().rposition(|idle| idle.initialised) {
+            Some(position) => self.idle.remove(position),
+            None => self.idle.pop_back(),
+        }
     }
 
     /// Starts that its waiting calls lack.

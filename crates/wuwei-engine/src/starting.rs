@@ -1,83 +1,106 @@
-//! Starting one instance: launch, then initialisation, each within its limit.
+//! Starting runtimes: launch, then initialisation, each within its limit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
-use wuwei_model::FunctionVersion;
-use wuwei_sandbox::{InitFailure, Instance, InstanceIdentity, InstanceSpec, LaunchError, Usage};
+use wuwei_model::{FunctionVersion, InitPhase, InitReport};
+use wuwei_sandbox::{InitFailure, InstanceIdentity, InstanceSpec, LaunchError};
 
-use crate::collaborators::{InstanceLog, LogSink};
+use crate::collaborators::LogSink;
 use crate::engine::Shared;
 use crate::environment::environment_of;
 use crate::fleet::StartOrder;
-use crate::lease::{Berth, Live};
-use crate::outcome::init_report_line;
+use crate::lease::Berth;
+use crate::live::Live;
+use crate::outcome::Setback;
 
 /// How long a sandbox may take to be built; a launcher that hangs must not hang calls.
 pub(crate) const LAUNCH_LIMIT: Duration = Duration::from_secs(20);
 /// What an instance may overrun a limit that it should keep by itself, before the engine steps in.
 pub(crate) const OVERRUN: Duration = Duration::from_secs(1);
 
-/// Why an instance could not be had; the call it was started for is told.
+/// Why an instance could not be had, and the function is not to blame; the call it was started for is told.
 pub(crate) enum StartFailure {
-    /// No sandbox. The log is for errors that are the function's.
-    Launch(LaunchError, Box<dyn InstanceLog>),
-    /// The runtime did not initialise.
-    Initialisation(Box<FailedInitialisation>),
+    /// No sandbox.
+    Launch(LaunchError),
     /// A bug, or the shutdown of the engine.
     Interrupted,
 }
 
-/// An initialisation that failed, with all that its report needs.
-pub(crate) struct FailedInitialisation {
-    pub(crate) failure: InitFailure,
-    pub(crate) log: Box<dyn InstanceLog>,
-    pub(crate) duration: Duration,
-    pub(crate) usage: Usage,
+/// Why there is no initialised runtime.
+pub(crate) enum Hindrance {
+    /// The function is to blame.
+    Function(Setback),
+    /// The platform is.
+    Platform(LaunchError),
+    /// The engine shuts down.
+    Shutdown,
 }
 
 /// Starts the ordered instance and hands the result to the fleet, whatever happens.
+///
+/// One whose initialisation fails is handed over without a runtime: its first call initialises it again, as on AWS.
 pub(crate) async fn start(shared: Arc<Shared>, order: StartOrder) {
     let function = Arc::clone(&order.function);
     let mut settlement = Settlement { shared: Arc::clone(&shared), order: Some(order) };
     let mut killed = shared.killed.subscribe();
-    // Not broken off at shutdown: a half-built sandbox is harder to clear away than a whole one.
-    let (mut live, began) = match launch(&shared, &function).await {
-        Ok(launched) => launched,
-        Err(failure) => return settlement.fail(failure, None).await,
+    let instance_id = new_instance_id();
+    let mut log = shared.journal.open(&function, &instance_id);
+    let began = Instant::now();
+    log.init_start(SystemTime::now(), function.settings.runtime.as_str());
+    let mut live = Box::new(Live::empty(log));
+    let launched = launch(&shared, &mut live, &function, instance_id).await;
+    let initialised = match launched {
+        Ok(()) => initialise(&mut live, shared.options.init_limit, &mut killed).await,
+        Err(hindrance) => Err(hindrance),
     };
-    let limit = shared.options.init_limit;
-    let Live { instance, log, .. } = &mut *live;
-    let mut sink = LogSink(log.as_mut());
-    let result = tokio::select! {
-        result = timeout(limit + OVERRUN, instance.initialise(limit, &mut sink)) => Some(result),
-        _ = killed.wait_for(|killed| *killed) => None,
-    };
-    let Some(result) = result else {
-        return settlement.fail(StartFailure::Interrupted, Some(live.instance)).await;
-    };
-    let duration = began.elapsed();
-    match result.unwrap_or(Err(InitFailure::Timeout)) {
-        Ok(()) => settlement.succeed(live, duration),
-        Err(failure) => {
-            let usage = live.instance.usage();
-            let Live { instance, mut log, .. } = *live;
-            tracing::debug!(function = function.key.name, error = %failure, "initialisation failed");
-            log.platform_line(SystemTime::now(), &init_report_line(&failure, duration));
-            let failed = FailedInitialisation { failure, log, duration, usage };
-            settlement.fail(StartFailure::Initialisation(Box::new(failed)), Some(instance)).await;
+    match initialised {
+        Ok(()) => settlement.succeed(live, Some(began.elapsed())),
+        Err(Hindrance::Function(setback)) => {
+            tracing::debug!(function = function.key.name, %setback, "initialisation failed");
+            note_setback(&mut live, &setback, InitPhase::Init, began.elapsed());
+            shared.end_runtime(&mut live);
+            settlement.succeed(live, None);
         }
+        Err(Hindrance::Platform(error)) => {
+            tracing::warn!(function = function.key.name, %error, "instance could not be launched");
+            settlement.fail(StartFailure::Launch(error), live).await;
+        }
+        Err(Hindrance::Shutdown) => settlement.fail(StartFailure::Interrupted, live).await,
     }
 }
 
-/// Builds the sandbox. The returned moment is when the runtime was started.
-async fn launch(shared: &Shared, function: &FunctionVersion) -> Result<(Box<Live>, Instant), StartFailure> {
-    let instance_id = Uuid::new_v4().simple().to_string();
-    let mut log = shared.journal.open(function, &instance_id);
+/// Launches and initialises a new runtime in an environment whose last one has ended, as part of an invocation that
+/// began at `began` and has `limit`.
+pub(crate) async fn restart(
+    shared: &Shared,
+    live: &mut Live,
+    function: &FunctionVersion,
+    began: Instant,
+    killed: &mut watch::Receiver<bool>,
+) -> Result<(), Hindrance> {
+    let limit = Duration::from_secs(u64::from(function.settings.timeout_s));
+    launch(shared, live, function, new_instance_id()).await?;
+    initialise(live, limit.saturating_sub(began.elapsed()), killed).await
+}
+
+/// Writes AWS's line about a failed initialisation.
+pub(crate) fn note_setback(live: &mut Live, setback: &Setback, phase: InitPhase, duration: Duration) {
+    live.log.init_report(SystemTime::now(), &InitReport { phase, duration, error_type: setback.error_type() });
+}
+
+/// Builds the sandbox. Not broken off at shutdown: a half-built sandbox is harder to clear away than a whole one.
+async fn launch(
+    shared: &Shared,
+    live: &mut Live,
+    function: &FunctionVersion,
+    instance_id: String,
+) -> Result<(), Hindrance> {
     let spec = InstanceSpec {
-        environment: environment_of(function, log.name()),
+        environment: environment_of(function, live.log.name()),
         instance_id,
         identity: InstanceIdentity { function: function.key.clone(), role: function.settings.role.clone() },
         runtime: function.settings.runtime.clone(),
@@ -86,20 +109,30 @@ async fn launch(shared: &Shared, function: &FunctionVersion) -> Result<(Box<Live
         memory_mb: function.settings.memory_mb,
         ephemeral_mb: function.settings.ephemeral_mb,
     };
-    let began_at = SystemTime::now();
-    let began = Instant::now();
     let late = |_elapsed| Err(LaunchError::Sandbox(format!("no answer within {} s", LAUNCH_LIMIT.as_secs())));
-    let launched = timeout(LAUNCH_LIMIT, shared.factory.launch(spec)).await.unwrap_or_else(late);
-    match launched {
+    match timeout(LAUNCH_LIMIT, shared.factory.launch(spec)).await.unwrap_or_else(late) {
         Ok(instance) => {
-            log.init_start(began_at, function.settings.runtime.as_str());
-            Ok((Box::new(Live { instance, log, frozen: false, metered_cpu_us: 0, began }), began))
+            live.renew(instance);
+            Ok(())
         }
-        Err(error) => {
-            tracing::warn!(function = function.key.name, error = %error, "instance could not be launched");
-            Err(StartFailure::Launch(error, log))
-        }
+        Err(LaunchError::NoBootstrap) => Err(Hindrance::Function(Setback::NoBootstrap)),
+        Err(error) => Err(Hindrance::Platform(error)),
     }
+}
+
+async fn initialise(live: &mut Live, limit: Duration, killed: &mut watch::Receiver<bool>) -> Result<(), Hindrance> {
+    let Some((instance, log)) = live.parts() else { return Err(Hindrance::Shutdown) };
+    let mut sink = LogSink(log);
+    let result = tokio::select! {
+        result = timeout(limit + OVERRUN, instance.initialise(limit, &mut sink)) => result,
+        _ = killed.wait_for(|killed| *killed) => return Err(Hindrance::Shutdown),
+    };
+    result.unwrap_or(Err(InitFailure::Timeout)).map_err(|failure| Hindrance::Function(Setback::Initialisation(failure)))
+}
+
+/// Unique in the life of the data directory: 32 hexadecimal digits.
+fn new_instance_id() -> String {
+    Uuid::new_v4().simple().to_string()
 }
 
 /// Tells the fleet how a start ended. Dropping it, in a panic or at shutdown, tells of a failure.
@@ -109,22 +142,19 @@ struct Settlement {
 }
 
 impl Settlement {
-    fn succeed(mut self, live: Box<Live>, init: Duration) {
+    fn succeed(mut self, live: Box<Live>, init: Option<Duration>) {
         let Some(order) = self.order.take() else { return };
         let berth = Arc::new(Berth::new(order.function.settings.memory_mb, live));
         self.shared.with_fleet(|fleet, effects| fleet.started(order.pool, order.owner, berth, init, effects));
     }
 
     /// The call is told first; the memory is free once the instance is gone.
-    async fn fail(&mut self, failure: StartFailure, instance: Option<Box<dyn Instance>>) {
+    async fn fail(&mut self, failure: StartFailure, live: Box<Live>) {
         let Some(order) = self.order.take() else { return };
         let shared = &self.shared;
         shared.with_fleet(|fleet, effects| fleet.start_failed(order.pool, order.owner, failure, effects));
-        let memory_mb = order.function.settings.memory_mb;
-        match instance {
-            Some(instance) => shared.stop_instance(instance, memory_mb).await,
-            None => shared.instance_is_gone(memory_mb),
-        }
+        live.stop().await;
+        shared.instance_is_gone(order.function.settings.memory_mb);
     }
 }
 

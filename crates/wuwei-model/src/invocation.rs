@@ -64,9 +64,11 @@ pub struct InvocationReport {
     pub id: InvocationId,
     /// How it ended.
     pub outcome: Outcome,
-    /// From dispatch to answer, without init.
+    /// `Error Type` of the REPORT line, for what was neither a success, nor the handler's own error, nor a timeout.
+    pub error_type: Option<String>,
+    /// From dispatch to answer, without the init of a cold start. An init that had to be repeated is part of it.
     pub duration: Duration,
-    /// Init that ran for this invocation, when it was a cold start.
+    /// Init that ran for this invocation, when it was a cold start whose init succeeded.
     pub init: Option<Duration>,
     /// Duration rounded up to a millisecond (init included: AWS bills it since August 2025).
     pub billed_ms: u64,
@@ -85,6 +87,37 @@ impl InvocationReport {
         let total = duration + init.unwrap_or_default();
         u64::try_from(total.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
+}
+
+/// When an init ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitPhase {
+    /// Before the first invocation, under its own limit.
+    Init,
+    /// Inside an invocation, under the function's timeout: after a failed init, a crash or a timeout.
+    Invoke,
+}
+
+impl InitPhase {
+    /// As the INIT_REPORT line has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Invoke => "invoke",
+        }
+    }
+}
+
+/// An init that failed: the facts behind the INIT_REPORT line. (One that succeeds has no such line on AWS.)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitReport {
+    /// When it ran.
+    pub phase: InitPhase,
+    /// How long.
+    pub duration: Duration,
+    /// `Error Type`; `None` when the time limit passed.
+    pub error_type: Option<String>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use wuwei_model::{CodeDigest, InvocationId, InvocationReport, Outcome, Version};
+use wuwei_model::{CodeDigest, InitReport, InvocationId, InvocationReport, Outcome, Version};
 
 const BYTES_PER_MB: u64 = 1024 * 1024;
 
@@ -32,17 +32,29 @@ pub(crate) fn end(id: &InvocationId) -> String {
     format!("END RequestId: {id}")
 }
 
+/// `INIT_REPORT Init Duration: …` of an init that failed.
+///
+/// Fields and order: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>; tabs between them as
+/// CloudWatch shows them.
+pub(crate) fn init_report(report: &InitReport) -> String {
+    let InitReport { phase, duration, error_type } = report;
+    let status = match error_type {
+        Some(error_type) => format!("error\tError Type: {error_type}"),
+        None => "timeout".to_owned(),
+    };
+    let (duration, phase) = (milliseconds(*duration), phase.as_str());
+    format!("INIT_REPORT Init Duration: {duration} ms\tPhase: {phase}\tStatus: {status}")
+}
+
 /// `REPORT RequestId: …`, with `Init Duration` after a cold start, and a status after what was not the handler's own
 /// success or error.
 pub(crate) fn report(report: &InvocationReport) -> String {
-    let InvocationReport { id, outcome, duration, init, billed_ms, memory_mb, peak_memory_bytes: _, cpu_us: _ } =
-        report;
+    let InvocationReport { id, outcome, error_type, duration, init, billed_ms, memory_mb, .. } = report;
     let used_mb = used_mb(report);
-    let status = match outcome {
-        Outcome::Success | Outcome::FunctionError => "",
-        Outcome::Timeout => "Status: timeout",
-        Outcome::OutOfMemory => "Status: error\tError Type: Runtime.OutOfMemory",
-        Outcome::Crash => "Status: error\tError Type: Runtime.ExitError",
+    let status = match (outcome, error_type) {
+        (Outcome::Timeout, _) => "Status: timeout".to_owned(),
+        (_, Some(error_type)) => format!("Status: error\tError Type: {error_type}"),
+        (_, None) => String::new(),
     };
     let init = init.map(|init| format!("Init Duration: {} ms\t", milliseconds(init))).unwrap_or_default();
     format!(
@@ -71,14 +83,15 @@ fn milliseconds(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{init_start, milliseconds, report};
+    use super::{init_report, init_start, milliseconds, report};
     use std::time::Duration;
-    use wuwei_model::{InvocationId, InvocationReport, Outcome};
+    use wuwei_model::{InitPhase, InitReport, InvocationId, InvocationReport, Outcome};
 
-    fn sample(outcome: Outcome, init_us: Option<u64>) -> InvocationReport {
+    fn sample(outcome: Outcome, error_type: Option<&str>, init_us: Option<u64>) -> InvocationReport {
         InvocationReport {
             id: InvocationId::new("8f5a1c6e-0000-4000-8000-000000000001"),
             outcome,
+            error_type: error_type.map(str::to_owned),
             duration: Duration::from_micros(12_344),
             init: init_us.map(Duration::from_micros),
             billed_ms: 13,
@@ -90,25 +103,43 @@ mod tests {
 
     #[test]
     fn reports_have_the_form_of_aws() {
-        let check = |outcome, init_us, end: &str| {
+        let check = |outcome, error_type, init_us, end: &str| {
             let start = "REPORT RequestId: 8f5a1c6e-0000-4000-8000-000000000001\tDuration: 12.34 ms\t\
                          Billed Duration: 13 ms\tMemory Size: 128 MB\tMax Memory Used: ";
-            assert_eq!(report(&sample(outcome, init_us)), format!("{start}{end}"));
+            assert_eq!(report(&sample(outcome, error_type, init_us)), format!("{start}{end}"));
         };
-        check(Outcome::Success, None, "40 MB\t");
-        check(Outcome::Success, Some(98_760), "40 MB\tInit Duration: 98.76 ms\t");
-        check(Outcome::FunctionError, None, "40 MB\t");
-        check(Outcome::Timeout, None, "40 MB\tStatus: timeout");
-        check(Outcome::Timeout, Some(3_439_000), "40 MB\tInit Duration: 3439.00 ms\tStatus: timeout");
-        check(Outcome::Crash, None, "40 MB\tStatus: error\tError Type: Runtime.ExitError");
-        check(Outcome::OutOfMemory, None, "128 MB\tStatus: error\tError Type: Runtime.OutOfMemory");
+        check(Outcome::Success, None, None, "40 MB\t");
+        check(Outcome::Success, None, Some(98_760), "40 MB\tInit Duration: 98.76 ms\t");
+        check(Outcome::FunctionError, None, None, "40 MB\t");
+        check(Outcome::Timeout, None, None, "40 MB\tStatus: timeout");
+        check(Outcome::Timeout, None, Some(3_439_000), "40 MB\tInit Duration: 3439.00 ms\tStatus: timeout");
+        let of_type = |error_type: &str| format!("Status: error\tError Type: {error_type}");
+        let exit_error = format!("40 MB\tInit Duration: 0.08 ms\t{}", of_type("Runtime.ExitError"));
+        check(Outcome::Crash, Some("Runtime.ExitError"), Some(80), &exit_error);
+        let out_of_memory = format!("128 MB\t{}", of_type("Runtime.OutOfMemory"));
+        check(Outcome::OutOfMemory, Some("Runtime.OutOfMemory"), None, &out_of_memory);
+        let import = format!("40 MB\t{}", of_type("Runtime.ImportModuleError"));
+        check(Outcome::FunctionError, Some("Runtime.ImportModuleError"), None, &import);
+    }
+
+    #[test]
+    fn a_failed_init_has_phase_and_status() {
+        let check = |phase, error_type: Option<&str>, end: &str| {
+            let duration = Duration::from_micros(137_690);
+            let failed = InitReport { phase, duration, error_type: error_type.map(str::to_owned) };
+            assert_eq!(init_report(&failed), format!("INIT_REPORT Init Duration: 137.69 ms\tPhase: {end}"));
+        };
+        check(InitPhase::Init, None, "init\tStatus: timeout");
+        check(InitPhase::Invoke, None, "invoke\tStatus: timeout");
+        let error = "invoke\tStatus: error\tError Type: Runtime.ExitError";
+        check(InitPhase::Invoke, Some("Runtime.ExitError"), error);
     }
 
     #[test]
     fn memory_used_is_never_more_than_configured() {
-        let over = InvocationReport { peak_memory_bytes: 129 << 20, ..sample(Outcome::Success, None) };
+        let over = InvocationReport { peak_memory_bytes: 129 << 20, ..sample(Outcome::Success, None, None) };
         assert!(report(&over).contains("Max Memory Used: 128 MB\t"));
-        let none = InvocationReport { peak_memory_bytes: 0, ..sample(Outcome::Success, None) };
+        let none = InvocationReport { peak_memory_bytes: 0, ..sample(Outcome::Success, None, None) };
         assert!(report(&none).contains("Max Memory Used: 0 MB\t"));
     }
 

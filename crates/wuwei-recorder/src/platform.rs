@@ -106,20 +106,16 @@ pub(crate) fn init_start(at: SystemTime, function: &FunctionKey, version: Versio
     event(at, SystemLogLevel::Info, "platform.initStart", record)
 }
 
-/// An initialisation that failed, from the line that the text format has for it; `None` for any other line.
-pub(crate) fn init_report(at: SystemTime, line: &str) -> Option<Event> {
-    let fields = line.strip_prefix("INIT_REPORT ")?;
-    let field = |name: &str| fields.split('\t').find_map(|field| field.strip_prefix(name)?.strip_prefix(": "));
-    let duration_ms = field("Init Duration")?.strip_suffix(" ms")?.parse().ok()?;
+/// An initialisation that failed.
+pub(crate) fn init_report(at: SystemTime, report: &wuwei_model::InitReport) -> Event {
     let record = InitReport {
         initialization_type: ON_DEMAND,
-        phase: field("Phase").unwrap_or("init"),
-        status: field("Status").unwrap_or("success"),
-        error_type: field("Error Type"),
-        metrics: DurationMetrics { duration_ms },
+        phase: report.phase.as_str(),
+        status: if report.error_type.is_some() { "error" } else { "timeout" },
+        error_type: report.error_type.as_deref(),
+        metrics: DurationMetrics { duration_ms: milliseconds(report.duration) },
     };
-    let level = if record.status == "success" { SystemLogLevel::Debug } else { SystemLogLevel::Warn };
-    Some(event(at, level, "platform.initReport", record))
+    event(at, SystemLogLevel::Warn, "platform.initReport", record)
 }
 
 /// An invocation begins.
@@ -129,7 +125,7 @@ pub(crate) fn start(at: SystemTime, request_id: &str, version: Version) -> Event
 
 /// The runtime is done with an invocation.
 pub(crate) fn runtime_done(at: SystemTime, report: &InvocationReport) -> Event {
-    let (status, error_type) = status_of(report.outcome);
+    let (status, error_type) = status_of(report);
     let metrics = DurationMetrics { duration_ms: milliseconds(report.duration) };
     let record = Done { request_id: report.id.as_str(), metrics, status, error_type };
     let level = if status == "success" { SystemLogLevel::Debug } else { SystemLogLevel::Warn };
@@ -138,7 +134,7 @@ pub(crate) fn runtime_done(at: SystemTime, report: &InvocationReport) -> Event {
 
 /// What an invocation used.
 pub(crate) fn report(at: SystemTime, report: &InvocationReport) -> Event {
-    let (status, error_type) = status_of(report.outcome);
+    let (status, error_type) = status_of(report);
     let metrics = ReportMetrics {
         duration_ms: milliseconds(report.duration),
         billed_duration_ms: report.billed_ms,
@@ -157,13 +153,14 @@ pub(crate) fn logs_dropped(at: SystemTime, dropped_records: u64, dropped_bytes: 
 }
 
 /// `failure` is the handler's own error, `error` is an environment that broke.
-fn status_of(outcome: Outcome) -> (&'static str, Option<&'static str>) {
-    match outcome {
-        Outcome::Success => ("success", None),
-        Outcome::FunctionError => ("failure", None),
-        Outcome::Timeout => ("timeout", None),
-        Outcome::OutOfMemory => ("error", Some("Runtime.OutOfMemory")),
-        Outcome::Crash => ("error", Some("Runtime.ExitError")),
+fn status_of(report: &InvocationReport) -> (&'static str, Option<&str>) {
+    match (report.outcome, report.error_type.as_deref()) {
+        (Outcome::Success, _) => ("success", None),
+        (Outcome::Timeout, _) => ("timeout", None),
+        (Outcome::FunctionError | Outcome::OutOfMemory | Outcome::Crash, Some(error_type)) => {
+            ("error", Some(error_type))
+        }
+        (Outcome::FunctionError | Outcome::OutOfMemory | Outcome::Crash, None) => ("failure", None),
     }
 }
 
@@ -183,7 +180,9 @@ fn milliseconds(duration: Duration) -> f64 {
 mod tests {
     use super::{init_report, init_start, logs_dropped, report, runtime_done, start};
     use std::time::{Duration, SystemTime};
-    use wuwei_model::{FunctionKey, InvocationId, InvocationReport, Outcome, SystemLogLevel, Version};
+    use wuwei_model::{
+        FunctionKey, InitPhase, InitReport, InvocationId, InvocationReport, Outcome, SystemLogLevel, Version,
+    };
 
     fn at() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_161_600_007)
@@ -193,6 +192,7 @@ mod tests {
         InvocationReport {
             id: InvocationId::new("id"),
             outcome,
+            error_type: (outcome == Outcome::OutOfMemory).then(|| "Runtime.OutOfMemory".to_owned()),
             duration: Duration::from_micros(12_344),
             init,
             billed_ms: 13,
@@ -255,15 +255,22 @@ mod tests {
     }
 
     #[test]
-    fn failed_initialisations_are_read_from_their_line() {
-        let line =
-            "INIT_REPORT Init Duration: 10000.25 ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ExitError";
+    fn failed_initialisations_have_phase_and_status() {
+        let mut failed = InitReport {
+            phase: InitPhase::Invoke,
+            duration: Duration::from_micros(10_000_250),
+            error_type: Some("Runtime.ExitError".to_owned()),
+        };
         check(
-            &init_report(at(), line).unwrap(),
+            &init_report(at(), &failed),
             SystemLogLevel::Warn,
             r#""type":"platform.initReport","record":{"initializationType":"on-demand","phase":"invoke","status":"error","errorType":"Runtime.ExitError","metrics":{"durationMs":10000.25}}"#,
         );
-        assert_eq!(init_report(at(), "Task timed out after 3.00 seconds"), None);
-        assert_eq!(init_report(at(), "INIT_REPORT nonsense"), None);
+        failed.error_type = None;
+        check(
+            &init_report(at(), &failed),
+            SystemLogLevel::Warn,
+            r#""type":"platform.initReport","record":{"initializationType":"on-demand","phase":"invoke","status":"timeout","metrics":{"durationMs":10000.25}}"#,
+        );
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Instant, SystemTime};
 use time::OffsetDateTime;
 use time::macros::format_description;
 use wuwei_model::{
-    Architecture, FunctionKey, FunctionVersion, InvocationId, InvocationReport, LogFormat, SystemLogLevel, Version,
+    Architecture, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport, LogFormat, SystemLogLevel,
+    Version,
 };
 
 use crate::application;
@@ -94,6 +95,14 @@ impl LogStream {
         }
     }
 
+    /// Writes `INIT_REPORT …` of an init that failed.
+    pub fn init_report(&mut self, at: SystemTime, report: &InitReport) {
+        match self.format {
+            LogFormat::Text => self.platform(at, lines::init_report(report)),
+            LogFormat::Json { system, .. } => self.event(at, system, platform::init_report(at, report)),
+        }
+    }
+
     /// Writes `START RequestId: … Version: …` and begins the tail of this invocation.
     pub fn start(&mut self, at: SystemTime, id: &InvocationId) {
         self.tail = Tail::default();
@@ -126,13 +135,7 @@ impl LogStream {
 
     /// A line of the platform's own (`… Task timed out after 3.00 seconds`).
     pub fn platform_line(&mut self, at: SystemTime, text: &str) {
-        match self.format {
-            LogFormat::Text => self.platform(at, text.to_owned()),
-            LogFormat::Json { system, .. } => match platform::init_report(at, text) {
-                Some(event) => self.event(at, system, event),
-                None => self.platform(at, text.to_owned()),
-            },
-        }
+        self.platform(at, text.to_owned());
     }
 
     /// Writes END and REPORT in AWS's exact tab-separated form (in JSON format: its events), ends the tail, and enters

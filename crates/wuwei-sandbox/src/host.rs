@@ -72,6 +72,7 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         name: "probe".to_owned(),
         program: PathBuf::from("/bin/sh"),
         arguments: vec!["-c".to_owned(), ":".to_owned()],
+        wrapper: None,
         environment: Vec::new(),
         working_directory: PathBuf::from("/"),
         binds: Vec::new(),

@@ -82,6 +82,8 @@ pub enum ProcessExit {
     Code(i32),
     /// Killed by a signal (its number).
     Signal(i32),
+    /// There never was one: the program could not be executed, for this reason (`errno`).
+    NotExecuted(i32),
     /// Killed by the kernel because the instance passed its memory limit.
     OutOfMemory,
     /// The sandbox was torn down before the process could report.

@@ -82,10 +82,12 @@ pub(crate) fn instance_of(mut process: SandboxedProcess) -> Box<dyn Instance> {
     }
 }
 
-/// The interpreter's arguments: isolated from the host's settings (`-I`) and packages (`-S`), no attempt to write
-/// byte code (`-B`) into a read-only package, and UTF-8 whatever locales the sandbox has.
+/// The interpreter's arguments: no packages of the host's (`-S`) or of its users (`-s`).
+///
+/// The function's own `PYTHON…` variables count, as on AWS. The host's cannot come in: the environment is built from the
+/// function's configuration alone.
 pub(crate) fn python_arguments(bootstrap: &Path) -> Vec<OsString> {
-    let options = ["-I", "-S", "-B", "-X", "utf8"].into_iter().map(OsString::from);
+    let options = ["-s", "-S"].into_iter().map(OsString::from);
     options.chain([bootstrap.into()]).collect()
 }
 

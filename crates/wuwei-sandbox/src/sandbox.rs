@@ -105,12 +105,14 @@ impl Sandbox {
         binds.push(Bind { source: self.runtime_dir.clone(), target: PathBuf::from("/var/runtime") });
         binds.extend(layout.visible_paths.iter().map(|path| Bind { source: path.clone(), target: path.clone() }));
         let mut environment = spec.environment;
+        let wrapper = wrapper_of(&environment, layout);
         set_path(&mut environment, layout);
         LaunchRequest {
             id: 0,
             name: spec.instance_id,
             program: layout.executable.clone(),
             arguments: layout.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            wrapper,
             environment,
             working_directory: PathBuf::from("/var/task"),
             binds,
@@ -131,6 +133,7 @@ impl Sandbox {
             (Err(_), Err(_)) => path.to_owned(),
         };
         request.program = on_host(&request.program);
+        request.wrapper = request.wrapper.as_deref().map(on_host);
         request.working_directory = task.clone();
         for argument in &mut request.arguments {
             *argument = on_host(Path::new(argument.as_str())).to_string_lossy().into_owned();
@@ -208,6 +211,17 @@ async fn listen_outside() -> io::Result<(TcpListener, String)> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?.to_string();
     Ok((listener, address))
+}
+
+/// The function's own program that starts the runtime (`AWS_LAMBDA_EXEC_WRAPPER`). AWS offers it for managed runtimes only.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html>.
+fn wrapper_of(environment: &[(String, String)], layout: &RuntimeLayout) -> Option<PathBuf> {
+    if layout.needs_runtime_api {
+        return None;
+    }
+    let (_, wrapper) = environment.iter().find(|(name, _)| name == "AWS_LAMBDA_EXEC_WRAPPER")?;
+    (!wrapper.is_empty()).then(|| PathBuf::from(wrapper))
 }
 
 /// The function's own `PATH` stands; else it is the layout's.

@@ -6,6 +6,7 @@
 
 mod clone;
 mod descriptors;
+mod execute;
 mod landlock;
 mod mount;
 mod network;
@@ -13,6 +14,7 @@ mod seccomp;
 
 pub(crate) use clone::{Cloned, clone_process, enter_new_cgroup_namespace};
 pub(crate) use descriptors::{adopt_launcher_socket, close_all_but, close_on_exec_from, place_descriptor};
+pub(crate) use execute::execute;
 pub(crate) use landlock::landlock_version;
 pub(crate) use mount::{MountAttributes, set_mount_attributes};
 pub(crate) use network::bring_loopback_up;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, advance};
 use crate::testing::{World, call, function};
 use crate::{Answer, InvokeError};
 use wuwei_model::{FunctionErrorKind, InvocationId, Outcome};
-use wuwei_sandbox::{InitFailure, InvokeFailure, LaunchError, ProcessExit, Reply};
+use wuwei_sandbox::{InvokeFailure, LaunchError, ProcessExit, Reply};
 
 fn text(answer: &Answer) -> &str {
     std::str::from_utf8(&answer.payload).unwrap()
@@ -104,7 +104,7 @@ async fn an_error_of_the_handler_is_passed_on_and_its_instance_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_is_shown_with_its_limit_and_ends_the_instance() {
+async fn a_timeout_is_shown_with_its_limit_and_ends_the_runtime() {
     for ignores_limits in [false, true] {
         let mut world = World::new();
         let pending = world.call(&Arc::new(function("f")), "one");
@@ -123,20 +123,22 @@ async fn a_timeout_is_shown_with_its_limit_and_ends_the_instance() {
         assert!(text(&answer).contains("RequestId: one Error: Task timed out after 3.00 seconds"));
         let tail = String::from_utf8(answer.log_tail).unwrap();
         assert!(tail.contains("Z one Task timed out after 3.00 seconds\nEND one Timeout\n"), "{tail}");
-        world.until("it is stopped", |snapshot| snapshot.memory_reserved_mb == 0).await;
-        assert!(remote.state.is_stopped());
+        world.until("its runtime is stopped", |_| remote.state.is_stopped()).await;
+        assert_eq!(world.engine.snapshot().instances_idle, 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_failure_without_an_answer_ends_the_instance() {
+async fn every_failure_without_an_answer_ends_the_runtime() {
     let check = async |failure, outcome, error_type: &str| {
         let mut world = World::new();
         let (answer, remote, event) = world.cold_call(&Arc::new(function("f")), "one").await;
         event.end(Err(failure));
-        expect_error(&answer.await.unwrap().unwrap(), outcome, error_type);
-        world.until("it is stopped", |snapshot| snapshot.memory_reserved_mb == 0).await;
-        assert!(remote.state.is_stopped());
+        let answer = answer.await.unwrap().unwrap();
+        expect_error(&answer, outcome, error_type);
+        assert_eq!(answer.report.error_type.as_deref(), Some(error_type));
+        world.until("its runtime is stopped", |_| remote.state.is_stopped()).await;
+        assert_eq!(world.engine.snapshot().instances_idle, 1);
     };
     let exit_error = "Runtime.ExitError";
     check(InvokeFailure::Exited(ProcessExit::Code(1)), Outcome::Crash, exit_error).await;
@@ -147,64 +149,19 @@ async fn every_failure_without_an_answer_ends_the_instance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_initialisation_error_answers_the_call_that_waited_for_it() {
-    let mut world = World::new();
-    let pending = world.call(&Arc::new(function("f")), "one");
-    let (remote, initialise) = world.launch().await.initialising();
-    remote.state.set_usage(9_000, 10_000_000);
-    advance(Duration::from_millis(20)).await;
-    let document =
-        Bytes::from_static(br#"{"errorMessage":"no","errorType":"Runtime.ImportModuleError","requestId":""}"#);
-    initialise.send(Err(InitFailure::Reported(document.clone()))).unwrap();
-    let answer = pending.await.unwrap().unwrap();
-    expect_error(&answer, Outcome::FunctionError, "Runtime.ImportModuleError");
-    assert_eq!(answer.payload, document);
-    let report = &answer.report;
-    assert_eq!((report.duration, report.init, report.billed_ms), (Duration::from_millis(20), None, 20));
-    assert_eq!((report.cpu_us, report.peak_memory_bytes), (9_000, 10_000_000));
-    let lines = world.journal.lines();
-    let init_report = "PLATFORM INIT_REPORT Init Duration: 20.00 ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError";
-    assert_eq!(lines[2..], [init_report, "START one", "END one FunctionError"]);
-    world.until("it is stopped", |snapshot| snapshot.memory_reserved_mb == 0).await;
-    assert!(remote.state.is_stopped());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_initialisation_has_its_own_limit_and_not_the_functions() {
-    for ignores_limits in [false, true] {
-        let mut world = World::new();
-        let pending = world.call(&Arc::new(function("f")), "one");
-        let (remote, _initialise) = world.launch().await.initialising();
-        if ignores_limits {
-            remote.state.ignore_limits();
-        }
-        let answer = pending.await.unwrap().unwrap();
-        expect_error(&answer, Outcome::Timeout, "Sandbox.Timedout");
-        assert!(text(&answer).contains("Task timed out after 10.00 seconds"));
-        world.until("it is stopped", |snapshot| snapshot.memory_reserved_mb == 0).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_runtime_that_exits_during_initialisation_fails_its_call() {
-    let mut world = World::new();
-    let pending = world.call(&Arc::new(function("f")), "one");
-    let (_remote, initialise) = world.launch().await.initialising();
-    initialise.send(Err(InitFailure::Exited(ProcessExit::Code(3)))).unwrap();
-    let answer = pending.await.unwrap().unwrap();
-    expect_error(&answer, Outcome::Crash, "Runtime.ExitError");
-    assert!(text(&answer).contains("RequestId: one Error: Runtime exited with error: exit status 3"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_package_without_bootstrap_is_the_functions_error_and_other_launch_errors_are_not() {
     let mut world = World::new();
     let function = Arc::new(function("f"));
     let pending = world.call(&function, "one");
     world.launch().await.refuse(LaunchError::NoBootstrap);
+    world.launch().await.refuse(LaunchError::NoBootstrap);
     let answer = pending.await.unwrap().unwrap();
     expect_error(&answer, Outcome::Crash, "Runtime.InvalidEntrypoint");
     assert_eq!(answer.report.id, InvocationId::new("one"));
+    let lines = world.journal.lines();
+    assert_eq!(lines[1], "INIT_REPORT init Runtime.InvalidEntrypoint 0 ms");
+    assert_eq!(lines[2..4], ["INIT_REPORT invoke Runtime.InvalidEntrypoint 0 ms", "START one"]);
+    assert!(lines[4].starts_with("PLATFORM RequestId: one Error: Couldn't find"), "{lines:?}");
     let pending = world.call(&function, "two");
     world.launch().await.refuse(LaunchError::Sandbox("mount /proc".to_owned()));
     assert!(matches!(pending.await.unwrap(), Err(InvokeError::Launch(LaunchError::Sandbox(_)))));

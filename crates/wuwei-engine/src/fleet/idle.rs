@@ -40,7 +40,8 @@ impl Fleet {
             return;
         }
         let since = Instant::now();
-        pool.idle.push_back(Idle { berth, since, ticket });
+        let initialised = berth.has_runtime();
+        pool.idle.push_back(Idle { berth, since, ticket, initialised });
         self.idle += 1;
         effects.wake_reaper |= self.cooling.is_empty();
         self.cooling.push_back(Cooling { due: since + FREEZE_AFTER, pool: id, ticket });

@@ -9,18 +9,18 @@ use crate::pool::{Delivery, PoolId, Ticket};
 use crate::starting::StartFailure;
 
 impl Fleet {
-    /// A started instance is ready for its first call.
+    /// A started instance is ready for its first call; without `init`, that call must initialise it.
     pub(crate) fn started(
         &mut self,
         id: PoolId,
         owner: Option<Ticket>,
         berth: Arc<Berth>,
-        init: Duration,
+        init: Option<Duration>,
         effects: &mut Effects,
     ) {
         let pool = self.pools.get_mut(&id).expect("a pool outlives its starting instances");
         pool.starting -= 1;
-        if pool.serve_first_waiter(&berth, Some(init)) {
+        if pool.serve_first_waiter(&berth, init) {
             pool.busy += 1;
             pool.disown_start(owner);
         } else {

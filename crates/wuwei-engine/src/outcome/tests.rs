@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::{Failure, init_report_line};
+use super::{Failure, Setback};
 use bytes::Bytes;
 use wuwei_model::{InvocationId, Outcome};
 use wuwei_sandbox::{InitFailure, InvokeFailure, ProcessExit};
@@ -66,46 +66,62 @@ fn text_from_a_runtime_cannot_break_the_document() {
     assert_eq!(parsed["errorMessage"], "RequestId: id-1 Error: Runtime broke the invocation protocol: frame \"\u{1}\\");
 }
 
+fn setback(setback: Setback) -> Failure {
+    Failure::of_setback(&InvocationId::new("id-1"), setback, Duration::from_secs(3), at())
+}
+
+fn reported(text: &'static str) -> Setback {
+    Setback::Initialisation(InitFailure::Reported(Bytes::from_static(text.as_bytes())))
+}
+
 #[test]
-fn a_package_without_bootstrap_names_where_it_was_sought() {
-    let failure = Failure::no_bootstrap(&InvocationId::new("id-1"));
-    assert_eq!(
-        document(&failure),
-        r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: id-1 Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}"#
-    );
+fn what_cannot_be_started_is_an_invalid_entrypoint() {
+    let check = |setback_: Setback, text: &str| {
+        assert_eq!(setback_.error_type().as_deref(), Some("Runtime.InvalidEntrypoint"));
+        let failure = setback(setback_);
+        let message = format!("RequestId: id-1 Error: {text}");
+        let expected = format!(r#"{{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"{message}"}}"#);
+        assert_eq!(document(&failure), expected);
+        assert_eq!(failure.log_line.unwrap(), format!("{message}\nRuntime.InvalidEntrypoint"));
+        assert_eq!(failure.error_type.as_deref(), Some("Runtime.InvalidEntrypoint"));
+        assert_eq!(failure.outcome, Outcome::Crash);
+    };
+    check(Setback::NoBootstrap, "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]");
+    let not_executed = |number| Setback::Initialisation(InitFailure::Exited(ProcessExit::NotExecuted(number)));
+    check(not_executed(2), "fork/exec /var/task/bootstrap: no such file or directory");
+    check(not_executed(8), "fork/exec /var/task/bootstrap: exec format error");
+    check(not_executed(13), "fork/exec /var/task/bootstrap: permission denied");
+    check(not_executed(999), "fork/exec /var/task/bootstrap: errno 999");
 }
 
 #[test]
 fn a_reported_initialisation_error_is_passed_on_unchanged() {
-    let reported = Bytes::from_static(br#"{"errorMessage":"no module","errorType":"Runtime.ImportModuleError"}"#);
-    let id = InvocationId::new("id-1");
-    let init = InitFailure::Reported(reported.clone());
-    let line = init_report_line(&init, Duration::from_micros(12_300));
-    assert_eq!(
-        line,
-        "INIT_REPORT Init Duration: 12.30 ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError"
-    );
-    let failure = Failure::of_initialisation(&id, init, Duration::from_secs(10), at());
-    assert_eq!(failure.document, reported);
-    assert_eq!(failure.outcome, Outcome::FunctionError);
+    let text = r#"{"errorMessage":"no module","errorType":"Runtime.ImportModuleError"}"#;
+    let failure = setback(reported(text));
+    assert_eq!(document(&failure), text);
+    assert_eq!((failure.outcome, failure.log_line), (Outcome::FunctionError, None));
+    assert_eq!(failure.error_type.as_deref(), Some("Runtime.ImportModuleError"));
 }
 
 #[test]
-fn an_error_document_without_a_type_counts_as_unknown() {
-    for text in ["not json", "{}", r#"{"errorType":7}"#, "[1]"] {
-        let init = InitFailure::Reported(Bytes::from_static(text.as_bytes()));
-        assert!(init_report_line(&init, Duration::ZERO).ends_with("Error Type: Runtime.Unknown"), "{text}");
+fn only_types_of_the_platforms_kind_are_named_in_the_log() {
+    let check = |text: &'static str, expected: &str| {
+        assert_eq!(reported(text).error_type().as_deref(), Some(expected), "{text}");
+    };
+    check(r#"{"errorType":"Runtime.UserCodeSyntaxError"}"#, "Runtime.UserCodeSyntaxError");
+    check(r#"{"errorType":"Function.Mine"}"#, "Function.Mine");
+    check(r#"{"errorType":"Function.not-a-name"}"#, "Function.Unknown");
+    for text in ["not json", "{}", r#"{"errorType":7}"#, "[1]", r#"{"errorType":"ZeroDivisionError"}"#] {
+        check(text, "Runtime.Unknown");
     }
+    check(r#"{"errorType":"Runtime.X\tforged"}"#, "Runtime.Unknown");
 }
 
 #[test]
-fn an_initialisation_that_takes_too_long_is_a_timeout_of_its_own_limit() {
-    let id = InvocationId::new("id-1");
-    let failure = Failure::of_initialisation(&id, InitFailure::Timeout, Duration::from_secs(10), at());
-    assert_eq!(
-        document(&failure),
-        r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: id-1 Error: Task timed out after 10.00 seconds"}"#
-    );
-    let line = init_report_line(&InitFailure::Timeout, Duration::from_secs(10));
-    assert_eq!(line, "INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout");
+fn a_timeout_has_a_status_and_no_type() {
+    assert_eq!(Setback::Initialisation(InitFailure::Timeout).error_type(), None);
+    assert_eq!(setback(Setback::Initialisation(InitFailure::Timeout)).error_type, None);
+    let of_exit = |exit| Setback::Initialisation(InitFailure::Exited(exit)).error_type().unwrap();
+    assert_eq!(of_exit(ProcessExit::Code(0)), "Runtime.ExitError");
+    assert_eq!(of_exit(ProcessExit::OutOfMemory), "Runtime.OutOfMemory");
 }

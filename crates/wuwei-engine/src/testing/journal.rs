@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use wuwei_model::{FunctionKey, FunctionVersion, InvocationId, InvocationReport};
+use wuwei_model::{FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
 
 use crate::collaborators::{InstanceLog, Journal};
 
@@ -48,6 +48,10 @@ impl InstanceLog for FakeLog {
     }
     fn init_start(&mut self, _: SystemTime, runtime: &str) {
         self.write(format!("INIT_START {runtime}"));
+    }
+    fn init_report(&mut self, _: SystemTime, report: &InitReport) {
+        let status = report.error_type.as_deref().unwrap_or("timeout");
+        self.write(format!("INIT_REPORT {} {status} {} ms", report.phase.as_str(), report.duration.as_millis()));
     }
     fn start(&mut self, _: SystemTime, id: &InvocationId) {
         self.tail.clear();

@@ -17,6 +17,7 @@ fn entry(name: &str, number: u64, time_ms: u64) -> Entry {
     let report = InvocationReport {
         id: InvocationId::new(format!("00000000-0000-4000-8000-{number:012}")),
         outcome: if number % 4 == 3 { Outcome::FunctionError } else { Outcome::Success },
+        error_type: None,
         duration: Duration::from_micros(1_000 + number),
         init: (number == 0).then_some(Duration::from_micros(500)),
         billed_ms: 2,

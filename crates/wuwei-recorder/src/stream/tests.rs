@@ -26,6 +26,7 @@ fn report(number: u32) -> InvocationReport {
     InvocationReport {
         id: id(number),
         outcome: Outcome::Success,
+        error_type: None,
         duration: Duration::from_millis(2),
         init: None,
         billed_ms: 2,

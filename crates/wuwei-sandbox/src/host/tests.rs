@@ -35,6 +35,7 @@ fn shell(name: &str, script: &str) -> LaunchRequest {
         name: name.to_owned(),
         program: PathBuf::from("/bin/sh"),
         arguments: vec!["-c".to_owned(), script.to_owned()],
+        wrapper: None,
         environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         working_directory: PathBuf::from("/"),
         binds: Vec::new(),
@@ -131,7 +132,7 @@ async fn a_program_that_is_not_there_is_an_exit_and_a_bad_bind_is_a_failure() {
     let mut request = shell("missing", "");
     request.program = PathBuf::from("/no/such/program");
     let mut process = launch(&client, request).await.unwrap();
-    assert_eq!(process.exit.wait_for(Option::is_some).await.unwrap().unwrap(), ProcessExit::Code(127));
+    assert_eq!(process.exit.wait_for(Option::is_some).await.unwrap().unwrap(), ProcessExit::NotExecuted(libc::ENOENT));
     let mut request = shell("bind", "");
     let missing = directory.path().join("missing");
     request.binds.push(crate::launcher::Bind { source: missing, target: PathBuf::from("/var/task") });

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
@@ -22,7 +22,7 @@ use super::protocol::{Isolation, LaunchRequest};
 use super::template::{SANDBOX_GID, SANDBOX_UID};
 use crate::seccomp::Filter;
 use crate::sys::{
-    Cloned, bring_loopback_up, clone_process, close_all_but, close_on_exec_from, enter_new_cgroup_namespace,
+    Cloned, bring_loopback_up, clone_process, close_all_but, close_on_exec_from, enter_new_cgroup_namespace, execute,
     place_descriptor,
 };
 
@@ -30,6 +30,11 @@ use crate::sys::{
 pub(crate) const RUNTIME_API_PORT: u16 = 9001;
 /// Port of the way back to the platform inside every sandbox.
 pub(crate) const RELAY_PORT: u16 = 9002;
+
+/// Exit status of a program that is not there, as in shells.
+const NOT_FOUND: i32 = 127;
+/// Exit status of a program that cannot be executed, as in shells.
+const NOT_RUN: i32 = 126;
 
 /// A step of building a sandbox that failed.
 #[derive(Debug)]
@@ -62,6 +67,8 @@ pub(super) enum Report {
     Enclosed,
     /// A step failed; the process exits.
     Broken(String),
+    /// The runtime's program could not be executed, for this reason (`errno`); its process ends next.
+    NotExecuted(i32),
     /// The runtime process ended with this exit code, or (negative) by this signal.
     Ended(i32),
 }
@@ -92,11 +99,7 @@ impl Enclosure<'_> {
     pub(super) fn run(&self) -> i32 {
         match self.enclose().and_then(|()| self.start_runtime()) {
             Ok(Cloned::Parent { pid, pidfd: _unused }) => self.reap(pid),
-            Ok(Cloned::Child) => {
-                let error = self.become_runtime();
-                self.tell(&Report::Broken(format!("start `{}`: {error}", self.request.program.display())), &[]);
-                127
-            }
+            Ok(Cloned::Child) => self.become_runtime(),
             Err(step) => {
                 self.tell(&Report::Broken(step.to_string()), &[]);
                 1
@@ -176,9 +179,25 @@ impl Enclosure<'_> {
         at_step("fork the runtime", clone_process(0, None))
     }
 
-    /// The last steps before the runtime's program takes over; returns only when that failed.
-    fn become_runtime(&self) -> io::Error {
-        let prepared = (|| {
+    /// The last steps before the runtime's program takes over; returns the exit status when that failed.
+    fn become_runtime(&self) -> i32 {
+        if let Err(step) = self.prepare_runtime() {
+            self.tell(&Report::Broken(step.to_string()), &[]);
+            return NOT_FOUND;
+        }
+        match &self.request.wrapper {
+            Some(wrapper) => self.execute_wrapper(wrapper),
+            None => {
+                let LaunchRequest { program, arguments, environment, .. } = self.request;
+                let error = execute(program, arguments, environment);
+                self.tell(&Report::NotExecuted(error.raw_os_error().unwrap_or(libc::EINVAL)), &[]);
+                NOT_FOUND
+            }
+        }
+    }
+
+    fn prepare_runtime(&self) -> Result<(), Step> {
+        let prepared = || {
             let null = fs::File::open("/dev/null")?;
             // Copies out of the way first: a source could be one of the numbers that are about to be replaced.
             let control = rustix::io::fcntl_dupfd_cloexec(self.control, 10)?;
@@ -193,19 +212,31 @@ impl Enclosure<'_> {
             }
             close_on_exec_from(first_closed)?;
             rustix::process::setsid()?;
+            std::env::set_current_dir(&self.request.working_directory)?;
             self.filter.install()
-        })();
-        if let Err(error) = prepared {
-            return error;
-        }
+        };
+        at_step("prepare the runtime's process", prepared())
+    }
+
+    /// Lets the function's own program start the runtime. What is wrong with it goes to the function's log, with the exit
+    /// statuses that a shell has for it; a script needs no `#!` line, because AWS starts it from a shell.
+    fn execute_wrapper(&self, wrapper: &Path) -> i32 {
         #[expect(clippy::disallowed_methods, reason = "this is the sandbox crate, which starts processes")]
-        let mut command = std::process::Command::new(&self.request.program);
-        command
+        let mut command = std::process::Command::new(wrapper);
+        let error = command
+            .arg(&self.request.program)
             .args(&self.request.arguments)
             .env_clear()
             .envs(self.request.environment.iter().map(|(name, value)| (name, value)))
-            .current_dir(&self.request.working_directory)
-            .exec()
+            .exec();
+        let (status, complaint) = match wrapper.is_file() {
+            false => (NOT_FOUND, "does not exist".to_owned()),
+            true if error.kind() == io::ErrorKind::PermissionDenied => (NOT_RUN, "is not an executable".to_owned()),
+            true => (NOT_RUN, error.to_string()),
+        };
+        // Nobody is there to be told when the pipe is closed.
+        drop(writeln!(io::stderr(), "{}: {complaint}", wrapper.display()));
+        status
     }
 
     /// Waits for children until the runtime ends; returning ends the sandbox.

@@ -47,6 +47,8 @@ pub(crate) struct LaunchRequest {
     pub(crate) program: PathBuf,
     /// Arguments after the program's name.
     pub(crate) arguments: Vec<String>,
+    /// Program that starts `program` in its own way: it gets `program` and `arguments` as its arguments.
+    pub(crate) wrapper: Option<PathBuf>,
     /// Complete environment.
     pub(crate) environment: Vec<(String, String)>,
     /// Working directory, as a path in the sandbox.

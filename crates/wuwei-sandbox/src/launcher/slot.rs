@@ -42,6 +42,8 @@ pub(super) struct Slot {
     pub(super) started: bool,
     /// Why it could not be built.
     pub(super) broken: Option<String>,
+    /// Why the runtime's program could not be executed.
+    not_executed: Option<i32>,
     ended: Option<i32>,
 }
 
@@ -73,6 +75,7 @@ impl Slot {
                 cgroup,
                 started: false,
                 broken: None,
+                not_executed: None,
                 ended: None,
             }),
             Err(step) => {
@@ -139,6 +142,7 @@ impl Slot {
         match received.message {
             Report::Enclosed => return Ok(Some((true, received.descriptors))),
             Report::Broken(reason) => self.broken = Some(reason),
+            Report::NotExecuted(error) => self.not_executed = Some(error),
             Report::Ended(ended) => self.ended = Some(ended),
         }
         Ok(Some((false, Vec::new())))
@@ -164,6 +168,9 @@ impl Slot {
         if let Some(cgroup) = &self.cgroup {
             // Reduced isolation has no pid namespace that would have ended the others.
             cgroup.kill();
+        }
+        if let Some(error) = self.not_executed {
+            return Ok(ProcessExit::NotExecuted(error));
         }
         Ok(match self.ended {
             Some(code) if code >= 0 => ProcessExit::Code(code),

@@ -20,7 +20,7 @@ fn a_python_runtime_shows_its_interpreter_and_the_bootstrap() {
     });
     assert_eq!(layout.visible_paths, [PathBuf::from("/home/a/.pyenv/versions/3.12.1")]);
     assert_eq!(layout.executable, Path::new("/home/a/.pyenv/versions/3.12.1/bin/python3.12"));
-    assert_eq!(layout.arguments, ["-I", "-S", "-B", "-X", "utf8", "/var/runtime/bootstrap.py"]);
+    assert_eq!(layout.arguments, ["-s", "-S", "/var/runtime/bootstrap.py"]);
     assert_eq!(layout.path_env, "/home/a/.pyenv/versions/3.12.1/bin:/usr/local/bin:/usr/bin:/bin");
     assert!(!layout.needs_runtime_api);
 }

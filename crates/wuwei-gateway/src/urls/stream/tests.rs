@@ -19,6 +19,7 @@ fn outcome(payload: &'static str, function_error: Option<FunctionErrorKind>) -> 
         report: InvocationReport {
             id: InvocationId::new("id"),
             outcome: Ending::Success,
+            error_type: None,
             duration: std::time::Duration::ZERO,
             init: None,
             billed_ms: 0,
