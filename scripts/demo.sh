@@ -159,6 +159,15 @@ else
     warn "the server found no Python: the Python examples are left out"
 fi
 if grep -q '"nodejs' <<<"$runtimes"; then
+    step http-api-node
+    if run deploy examples/http-api-node --name http-api-node --url >"$demo/deploy.out"; then
+        sed -n '2,5p' "$demo/deploy.out"
+        web http-api-node tasks -H "content-type: application/json" -d '{"title": "do nothing"}'
+        web http-api-node tasks/1/done -X PUT
+        web http-api-node tasks
+    else
+        status=1
+    fi
     example json-node examples/json-node examples/json-node/event.json
     step streaming-chat-node
     if run deploy examples/streaming-chat-node --name streaming-chat-node --url --url-mode RESPONSE_STREAM >"$demo/deploy.out"; then

@@ -40,6 +40,7 @@ def test_the_demo_answers_every_example_and_leaves_nothing_behind(tmp_path: Path
     assert "  curl /?side=32: image/jpeg, " in text, text
     assert '  curl /greet/Ada?language=fr: {"greeting": "Bonjour, Ada!"}' in text, text
     assert '  curl /sum: {"sum": 6.5, "count": 3}' in text, text
+    assert '  curl /tasks: {"tasks":[{"id":1,"title":"do nothing","done":true}]}' in text, text
     assert "  curl /?q=journey, word by word:\n    A\n    journey\n" in text, text
     assert "nothing is left behind: no process, namespace, mount or cgroup" in text
 
