@@ -31,6 +31,12 @@ def stat_of(pid: int) -> tuple[int, str, str] | None:
     return int(fields[1]), fields[0], fields[19]
 
 
+def now_in_ticks() -> int:
+    """The time since boot in the unit of a process's start time."""
+    uptime = float((PROC / "uptime").read_text().split()[0])
+    return int(uptime * os.sysconf("SC_CLK_TCK"))
+
+
 def family_of(root: int) -> list[int]:
     """A process and all its descendants."""
     children: dict[int, list[int]] = {}
@@ -95,6 +101,7 @@ def during(file: Path, server: int) -> int:
             namespaces |= namespaces_of(pid) - own
             servers |= servers_of(pid) - servers_of(os.getpid())
     record["namespaces"], record["servers"] = sorted(namespaces), sorted(servers)
+    record["at_tick"] = now_in_ticks()
     file.write_text(json.dumps(record))
     return 0
 
@@ -107,8 +114,11 @@ def after(file: Path) -> int:
         stat = stat_of(int(pid))
         if stat and stat[2] == started and stat[1] != "Z":
             left.append(f"process {pid}")
+    # The kernel gives the numbers of namespaces out again at once: a process that is younger than the look at the server
+    # is another server's, in a namespace of its own.
     made = set(record["namespaces"])
-    held = {namespace for pid in pids() for namespace in namespaces_of(pid) & made}
+    older = [pid for pid in pids() if (stat := stat_of(pid)) and int(stat[2]) <= record.get("at_tick", 0)]
+    held = {namespace for pid in older for namespace in namespaces_of(pid) & made}
     left += [f"namespace {namespace}" for namespace in sorted(held)]
     left += [f"mount {path}" for path in mounts() if path not in record["mounts"]]
     left += [f"cgroup {path}" for path in cgroups_of(record["servers"])]
