@@ -114,8 +114,8 @@ def after(file: Path) -> int:
         stat = stat_of(int(pid))
         if stat and stat[2] == started and stat[1] != "Z":
             left.append(f"process {pid}")
-    # The kernel gives the numbers of namespaces out again at once: a process that is younger than the look at the server
-    # is another server's, in a namespace of its own.
+    # The kernel gives the numbers of namespaces out again at once: a process that is younger than the look at the
+    # server is another server's, in a namespace of its own.
     made = set(record["namespaces"])
     older = [pid for pid in pids() if (stat := stat_of(pid)) and int(stat[2]) <= record.get("at_tick", 0)]
     held = {namespace for pid in older for namespace in namespaces_of(pid) & made}
