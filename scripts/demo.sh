@@ -83,6 +83,7 @@ start && started=0 || started=$?
 if [ "$started" -eq "$no_sandbox" ]; then
     cat "$log" >&2
     warn "this host does not let wuwei isolate functions; going on with --sandbox=reduced: run only code that you trust"
+    [ "$(id -u)" -eq 0 ] || warn "functions run as your user and can read the server's keys"
     start --sandbox reduced && started=0 || started=$?
 fi
 if [ "$started" -ne 0 ]; then

@@ -258,6 +258,29 @@ def test_ls_lists_and_rm_removes(server: Server, functions: Functions) -> None:
     check_error(server.wuwei("rm", name), REFUSED, name)
 
 
+def test_rm_of_a_version_removes_that_version_only(server: Server, functions: Functions) -> None:
+    name = functions.deploy_python(ECHO)
+    assert functions.client.publish_version(FunctionName=name)["Version"] == "1"
+    server.wuwei("rm", f"{name}:1").ok()
+    check_error(server.wuwei("rm", f"{name}:1"), REFUSED, f"{name}:1")
+    assert name in server.wuwei("ls").ok().output
+    versions = functions.client.list_versions_by_function(FunctionName=name)["Versions"]
+    assert [version["Version"] for version in versions] == ["$LATEST"]
+
+
+def test_wrong_values_are_refused_with_what_would_be_right(
+    server: Server, functions: Functions, tmp_path: Path
+) -> None:
+    name = functions.deploy_python(ECHO)
+    directory = str(project(tmp_path, {"app.py": ECHO}))
+    check_error(server.wuwei("invoke", "a b"), REFUSED, "letters, digits, dashes and underscores")
+    check_error(server.wuwei("deploy", directory, "--name", "bad name"), REFUSED, "letters, digits")
+    check_error(server.wuwei("deploy", directory, "--name", name, "--memory", "5"), REFUSED, "128 to 10240")
+    check_error(server.wuwei("deploy", directory, "--name", name, "--timeout", "901"), REFUSED, "1 to 900")
+    check_error(server.wuwei("deploy", directory, "--name", name, "--env", "1=x"), REFUSED, "begin with a letter")
+    check_error(server.wuwei("invoke", f"{name}:7"), REFUSED, "that version or function is not there")
+
+
 def test_runtimes_lists_what_the_host_has(server: Server, functions: Functions) -> None:
     listed: Any = server.wuwei_json("runtimes")
     identifiers = {entry["identifier"] for entry in listed}

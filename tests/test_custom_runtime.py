@@ -19,8 +19,9 @@ set -eu
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
 echo "shell starts"
 while true; do
-  event="$(curl -sS -D /tmp/head "$api/invocation/next")"
-  id="$(tr -d '\\r' < /tmp/head | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *//p')"
+  answer="$(curl -sS -i "$api/invocation/next" | tr -d '\\r')"
+  event="$(printf '%s\\n' "$answer" | sed '1,/^$/d')"
+  id="$(printf '%s\\n' "$answer" | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *//p')"
   echo "shell got $event"
   curl -sS -o /dev/null "$api/invocation/$id/response" -d "{\\"event\\": $event, \\"handler\\": \\"$_HANDLER\\"}"
 done

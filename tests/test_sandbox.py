@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -106,6 +107,24 @@ def test_on_the_host_an_instance_is_an_unprivileged_user_of_its_own(server: Serv
     assert all(user >= 1000 for instance in users for user in instance), users
     assert not users[0] & users[1] and not seen[0] & seen[1]
     assert os.stat(server.data_dir).st_uid not in users[0] | users[1]
+
+
+def test_two_servers_give_their_instances_different_users(
+    server: Server,
+    functions: Functions,
+    new_server: Callable[..., Server],
+    functions_of: Callable[[Server], Functions],
+) -> None:
+    users = []
+    other = new_server().start()
+    for each, deployer in ((server, functions), (other, functions_of(other))):
+        code, package = distinct(ECHO)
+        deployer.call(deployer.deploy_python(code))
+        users.append({inside.host_user_of(pid) for pid in inside.processes_of(each, package)})
+    assert users[0] and users[1], users
+    # Each server has a range of 65,536 users, which begins at a multiple of that.
+    ranges = [{user >> 16 for user in instance} for instance in users]
+    assert not ranges[0] & ranges[1], users
 
 
 def test_only_its_own_processes_are_visible(functions: Functions, python: str) -> None:

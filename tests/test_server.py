@@ -144,6 +144,11 @@ def test_a_second_server_on_the_same_data_directory_is_refused(server: Server) -
     assert server.healthz()[0] == 200
 
 
+def test_a_first_start_creates_the_database_and_upgrades_none(fresh_server: Server) -> None:
+    assert "create the database" in fresh_server.stderr
+    assert "upgrade the database" not in fresh_server.stderr
+
+
 def test_a_store_of_a_newer_schema_is_refused(fresh_server: Server) -> None:
     fresh_server.stop()
     databases = [path for path in files_below(fresh_server.data_dir) if path.read_bytes()[:15] == b"SQLite format 3"]

@@ -18,6 +18,7 @@ INSTALL = {
     "mvn": "apt-get install -y maven",
     "node": "apt-get install -y nodejs",
     "npm": "apt-get install -y npm",
+    "setpriv": "apt-get install -y util-linux",
 }
 
 

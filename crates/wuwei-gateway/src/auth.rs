@@ -12,6 +12,7 @@ mod signature;
 mod signer;
 mod verify;
 
+pub(crate) use authorization::claimed_service;
 pub(crate) use canonical::{CanonicalParts, canonical_request, decode_query};
 pub(crate) use error::AuthError;
 pub(crate) use glob::matches as glob_matches;

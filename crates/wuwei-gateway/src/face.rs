@@ -19,7 +19,7 @@ use crate::gateway::{Parts, UNVERIFIED_KIB};
 use crate::lambda::ApiError;
 use crate::relay::Line;
 use crate::wire::{Answer, AnswerBody, BodyError, ReceivedBody, RequestBody};
-use crate::{admin, lambda, metrics, relay, sts, urls};
+use crate::{admin, foreign, lambda, metrics, relay, sts, urls};
 
 /// Bodies up to this size are read without asking for a share of the memory for unverified ones.
 const UNBUDGETED_BYTES: usize = 64 * 1024;
@@ -66,7 +66,8 @@ pub(crate) async fn respond(parts: Arc<Parts>, door: Door, request: Request<Inco
 async fn handle(mut exchange: Exchange) -> Answer {
     let answer = match exchange.door {
         Door::Public(peer) => answer_public(&mut exchange, peer).await,
-        Door::Relay(_) => answer_function(&mut exchange).await,
+        // No administration, no figures, whatever the path or the host that is asked for.
+        Door::Relay(_) => answer_api(&mut exchange).await,
     };
     exchange.body.discard().await;
     answer
@@ -82,14 +83,16 @@ async fn answer_public(exchange: &mut Exchange, peer: SocketAddr) -> Answer {
     match path {
         "/healthz" if get => Answer::new(StatusCode::OK, "text/plain", "ok"),
         "/metrics" if get => metrics::answer(&exchange.parts),
-        "/" => sts::answer(exchange).await,
         path if path.starts_with("/_wuwei/") => admin::answer(exchange).await,
-        _lambda => lambda::answer(exchange).await,
+        _api => answer_api(exchange).await,
     }
 }
 
-/// What functions reach: the APIs of AWS. No administration, no figures, whatever the path or the host that is asked for.
-async fn answer_function(exchange: &mut Exchange) -> Answer {
+/// The APIs of AWS: all that functions reach.
+async fn answer_api(exchange: &mut Exchange) -> Answer {
+    if let Some(refusal) = foreign::answer(&exchange.head, &exchange.request_id) {
+        return refusal;
+    }
     match exchange.head.uri.path() {
         "/" => sts::answer(exchange).await,
         _lambda => lambda::answer(exchange).await,

@@ -6,6 +6,7 @@
 mod admin;
 mod auth;
 mod face;
+mod foreign;
 mod gateway;
 mod lambda;
 mod metrics;

@@ -21,7 +21,7 @@ pub async fn examine(options: SandboxOptions) -> Vec<Finding> {
         }
         Err(error) => Some(error.to_string()),
     };
-    findings.insert(0, findings::of_attempt(attempt.as_deref()));
+    findings.insert(0, findings::of_attempt(attempt.as_deref(), facts.root));
     findings.push(runtimes);
     findings
 }

@@ -10,6 +10,7 @@ mod process;
 mod protocol;
 mod slot;
 mod template;
+mod users;
 
 pub(crate) use channel::{Received, receive, send};
 pub(crate) use enclosure::{RELAY_PORT, RUNTIME_API_PORT};

@@ -17,9 +17,6 @@ use crate::launcher::{Bind, Isolation, LaunchRequest, RELAY_PORT, RUNTIME_API_PO
 use crate::relay::{RelayServer, RelayService, announce};
 use crate::runtimes::{RuntimeLayout, instance_of, runtime_files};
 
-/// First host uid of sandboxes, where the server is root: above what distributions, containers and systemd hand out.
-const FIRST_UID: u32 = 1_900_000_000;
-
 /// How much isolation is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SandboxMode {
@@ -69,12 +66,7 @@ impl Sandbox {
                 Isolation::Reduced
             }
         };
-        let setup = Setup {
-            server: server_name(&options.data_dir),
-            template: run_dir.join("root"),
-            isolation,
-            first_uid: FIRST_UID,
-        };
+        let setup = Setup { server: server_name(&options.data_dir), template: run_dir.join("root"), isolation };
         let client = LauncherClient::start(LauncherOptions {
             program: options.launcher_program,
             arguments: options.launcher_arguments,

@@ -87,11 +87,16 @@ pub(crate) fn version_of(connection: &Connection, migrations: &[Migration]) -> R
 /// Brings the file to the last of `migrations`, one transaction a step; a crash leaves it between two steps.
 pub(crate) fn upgrade(connection: &mut Connection, migrations: &[Migration]) -> Result<(), SchemaError> {
     let found = version_of(connection, migrations)?;
+    if found == 0 {
+        tracing::info!(version = migrations.len(), "create the database");
+    }
     for (version, migration) in (1_u32..).zip(migrations) {
         if version <= found {
             continue;
         }
-        tracing::info!(version, description = migration.description, "upgrade the database");
+        if found > 0 {
+            tracing::info!(version, description = migration.description, "upgrade the database");
+        }
         let failed = |source| SchemaError::Failed { version, source };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         apply(&transaction, version, migration).map_err(failed)?;

@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Ls,
     /// Print the URL of a function
     Url(UrlOptions),
-    /// Remove a function and all its versions
+    /// Remove a function and all its versions, or one version
     Rm(RmOptions),
     /// List the runtimes that the server can run
     Runtimes,
@@ -269,7 +269,7 @@ pub(crate) enum CostGrouping {
 
 #[derive(Debug, Args)]
 pub(crate) struct RmOptions {
-    /// Name of the function
+    /// Name of the function; `name:version` removes that version only
     pub(crate) name: String,
 }
 

@@ -52,7 +52,7 @@ impl Answer {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::new(Exit::Refused, "read the server's answer as JSON").because(error))
+            .map_err(|error| Failure::new(Exit::Refused, "cannot read the server's answer as JSON").because(error))
     }
 }
 
@@ -85,7 +85,7 @@ impl Question {
 
     /// Sets a JSON body.
     pub(crate) fn json(self, value: &impl Serialize) -> Result<Self, Failure> {
-        let text = serde_json::to_vec(value).map_err(|error| Failure::local("write JSON").because(error))?;
+        let text = serde_json::to_vec(value).map_err(|error| Failure::local("cannot write JSON").because(error))?;
         Ok(self.header("content-type", "application/json").body(text))
     }
 }
@@ -159,13 +159,13 @@ impl Client {
         }
         let mut request = request
             .body(question.body)
-            .map_err(|error| Failure::usage("make a request from these arguments").because(error))?;
+            .map_err(|error| Failure::usage("cannot make a request from these arguments").because(error))?;
         signing::sign(&mut request, &self.target.credentials, &self.target.region);
         connection::exchange(&self.target, request).await
     }
 
     fn interrupted(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-        Failure::new(Exit::Unreachable, format!("read the answer of `{}`", self.target.endpoint()))
+        Failure::new(Exit::Unreachable, format!("cannot read the answer of `{}`", self.target.endpoint()))
             .because(error)
             .hint("the server's log says whether it stopped")
     }

@@ -101,6 +101,11 @@ pub(crate) async fn compose_sandbox(
     let sandbox = Sandbox::start(options(settings.data_dir.clone(), mode, found)).await.map_err(no_sandbox)?;
     if settings.sandbox == SandboxMode::Reduced {
         tracing::warn!("reduced sandbox: functions see this machine's files and network");
+        if !rustix::process::geteuid().is_root() {
+            tracing::warn!(
+                "reduced sandbox as an ordinary user: functions run as your user and can read the server's keys"
+            );
+        }
     }
     Ok(ComposedSandbox { sandbox: Arc::new(sandbox), runtimes })
 }
@@ -108,7 +113,7 @@ pub(crate) async fn compose_sandbox(
 /// The body of the hidden `__launcher` command: this process becomes the launcher and ends with it.
 pub(crate) fn run_launcher() -> Result<Exit, Failure> {
     crate::up::start_telemetry(None)?;
-    wuwei_sandbox::run_launcher().map_err(|error| Failure::local("run the sandbox launcher").because(error))?;
+    wuwei_sandbox::run_launcher().map_err(|error| Failure::local("cannot run the sandbox launcher").because(error))?;
     Ok(Exit::Done)
 }
 
@@ -118,7 +123,7 @@ pub(crate) async fn examine_host(environment: &Environment) -> Result<Vec<HostFi
     let scratch = tempfile::Builder::new()
         .prefix("wuwei-doctor-")
         .tempdir()
-        .map_err(|error| Failure::local("make a directory for the examination").because(error))?;
+        .map_err(|error| Failure::local("cannot make a directory for the examination").because(error))?;
     let options = options(scratch.path().to_owned(), wuwei_sandbox::SandboxMode::Full, runtimes);
     let findings = wuwei_sandbox::doctor::examine(options).await;
     Ok(findings.into_iter().map(HostFinding::from).collect())
@@ -147,7 +152,7 @@ async fn discover(environment: &Environment) -> Result<Runtimes, Failure> {
         node_roots: node_roots(environment),
     };
     let found = tokio::task::spawn_blocking(move || Runtimes::discover(&paths)).await;
-    found.map_err(|error| Failure::local("look for language runtimes").because(error))
+    found.map_err(|error| Failure::local("cannot look for language runtimes").because(error))
 }
 
 /// Where nvm, fnm and Volta keep their installations.
@@ -180,9 +185,9 @@ fn describe(runtime: &OfferedRuntime) -> HostRuntime {
 
 fn no_sandbox(error: StartSandboxError) -> Failure {
     match error {
-        StartSandboxError::Unavailable(_) => Failure::new(Exit::NoSandbox, "start the sandbox").because(error).hint(
+        StartSandboxError::Unavailable(_) => Failure::new(Exit::NoSandbox, "cannot start the sandbox").because(error).hint(
             "`wuwei doctor` says what is missing; --sandbox=reduced runs functions without isolation from this machine",
         ),
-        StartSandboxError::Launcher(_) => Failure::local("start the sandbox").because(error),
+        StartSandboxError::Launcher(_) => Failure::local("cannot start the sandbox").because(error),
     }
 }

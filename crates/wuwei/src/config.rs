@@ -124,8 +124,8 @@ fn machine_memory_mb() -> Result<u64, Failure> {
     let path = "/proc/meminfo";
     let hint = "set `memory_mb` in the configuration file";
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::local(format!("read `{path}`")).because(error).hint(hint))?;
-    parse_mem_total_mb(&text).ok_or_else(|| Failure::local(format!("find `MemTotal` in `{path}`")).hint(hint))
+        .map_err(|error| Failure::local(format!("cannot read `{path}`")).because(error).hint(hint))?;
+    parse_mem_total_mb(&text).ok_or_else(|| Failure::local(format!("cannot find `MemTotal` in `{path}`")).hint(hint))
 }
 
 fn parse_mem_total_mb(meminfo: &str) -> Option<u64> {

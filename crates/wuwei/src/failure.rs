@@ -53,7 +53,8 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure that ends the process with `exit`; `what` names the operation and the object.
+    /// A failure that ends the process with `exit`; `what` is a statement that names the operation and the object:
+    /// `cannot read …`, and never `read …`, which after `error:` is taken for an order.
     pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
         Self { exit, what: what.into(), source: None, hint: None }
     }
@@ -116,8 +117,8 @@ mod tests {
     #[test]
     fn the_text_is_the_chain_of_causes() {
         let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let failure = Failure::local("read `x`").because(cause).hint("make it");
-        assert_eq!(failure.text(), "read `x`: entity not found");
+        let failure = Failure::local("cannot read `x`").because(cause).hint("make it");
+        assert_eq!(failure.text(), "cannot read `x`: entity not found");
         assert_eq!(failure.hint_text(), Some("make it"));
         assert_eq!(failure.exit(), Exit::Local);
     }

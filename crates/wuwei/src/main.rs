@@ -10,6 +10,7 @@ mod output;
 mod package;
 mod signing;
 mod up;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -22,7 +23,10 @@ use failure::{Exit, Failure};
 use output::Console;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::refuse(&error),
+    };
     arguments.color.apply();
     let console = Console::new(arguments.json);
     match run(arguments, console) {
@@ -40,7 +44,7 @@ fn run(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::local("start the asynchronous runtime").because(error))?;
+        .map_err(|error| Failure::local("cannot start the asynchronous runtime").because(error))?;
     let session = Session { console, environment, data_dir: arguments.data_dir };
     runtime.block_on(dispatch(arguments.command, &session))
 }

@@ -58,7 +58,7 @@ impl Console {
 
     /// Prints one JSON document on one line to standard output.
     pub(crate) fn json(self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_vec(value).map_err(|error| Failure::local("print JSON").because(error))?;
+        let text = serde_json::to_vec(value).map_err(|error| Failure::local("cannot print JSON").because(error))?;
         self.raw(&text)
     }
 
@@ -96,7 +96,7 @@ impl Console {
 }
 
 fn cannot_print(error: io::Error) -> Failure {
-    Failure::local("write to standard output").because(error)
+    Failure::local("cannot write to standard output").because(error)
 }
 
 /// Cells of the first row are headings. The last column is not padded.

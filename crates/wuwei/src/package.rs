@@ -64,7 +64,7 @@ impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let metadata = fs::metadata(path).map_err(|error| {
-            Failure::usage(format!("read `{shown}`"))
+            Failure::usage(format!("cannot read `{shown}`"))
                 .because(error)
                 .hint("name a directory, a .zip, a .py, a .mjs, .js or .cjs, or an executable")
         })?;
@@ -91,7 +91,8 @@ impl Source {
     /// The name of the directory or file as a function's name.
     pub(crate) fn default_name(&self) -> Result<String, Failure> {
         let shown = self.path.display();
-        let cannot = || Failure::usage(format!("make a function's name of `{shown}`")).hint("give one with --name");
+        let cannot =
+            || Failure::usage(format!("cannot make a function's name of `{shown}`")).hint("give one with --name");
         // `.` and `..` have no name of their own.
         let full = self.path.canonicalize().map_err(|error| cannot().because(error))?;
         let name = if self.kind == SourceKind::Directory { full.file_name() } else { full.file_stem() };
@@ -112,8 +113,8 @@ impl Source {
             SourceKind::Script => Tree::of_file(&self.path, None)?,
             SourceKind::Executable => Tree::of_file(&self.path, Some("bootstrap"))?,
             SourceKind::Zip => {
-                let zip =
-                    fs::read(&self.path).map_err(|error| Failure::local(format!("read `{shown}`")).because(error))?;
+                let zip = fs::read(&self.path)
+                    .map_err(|error| Failure::local(format!("cannot read `{shown}`")).because(error))?;
                 let tree = archive::read(&zip, &shown)?;
                 let found = recognise::recognise(&tree, wishes, offered, &shown)?;
                 return ready(found, zip);
@@ -123,8 +124,8 @@ impl Source {
         let requirements = self.path.join("requirements.txt");
         if self.kind == SourceKind::Directory && found.runtime.starts_with("python") && requirements.is_file() {
             remark("installing requirements.txt");
-            let staging =
-                tempfile::tempdir().map_err(|error| Failure::local("make a temporary directory").because(error))?;
+            let staging = tempfile::tempdir()
+                .map_err(|error| Failure::local("cannot make a temporary directory").because(error))?;
             requirements::install(&requirements::interpreter(&found.runtime, offered), &requirements, staging.path())?;
             let tree = Tree::of_directory(staging.path())?.overlaid_with(tree);
             return ready(found, archive::write(&tree)?);
@@ -152,7 +153,7 @@ fn ready(found: recognise::Recognised, zip: Vec<u8>) -> Result<Package, Failure>
 fn is_program(path: &Path) -> Result<bool, Failure> {
     let mut start = Vec::with_capacity(4);
     let read = fs::File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
-    read.map_err(|error| Failure::local(format!("read `{}`", path.display())).because(error))?;
+    read.map_err(|error| Failure::local(format!("cannot read `{}`", path.display())).because(error))?;
     Ok(start.starts_with(b"\x7fELF") || start.starts_with(b"#!"))
 }
 

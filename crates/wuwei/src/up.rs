@@ -43,9 +43,11 @@ pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, F
     telemetry::start(session.environment.log_filter.as_deref())?;
     raise_descriptor_limit();
     let signals = Signals::listen()?;
+    // Before anything is written: a port that is taken leaves no new data directory behind.
+    let listener = bind(settings.listen).await?;
     let store = open_store(&settings).await?;
     let recorder = Recorder::open(&settings.data_dir.join("logs"), &settings.data_dir.join("ledger"))
-        .map_err(|error| Failure::local("open the recorder").because(error))?;
+        .map_err(|error| Failure::local("cannot open the recorder").because(error))?;
     let ComposedSandbox { sandbox, runtimes } = compose::compose_sandbox(&settings, &session.environment).await?;
     let engine = Engine::start(
         engine_options(&settings),
@@ -55,7 +57,7 @@ pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, F
     );
     let parts =
         Parts { store, recorder: recorder.clone(), engine: engine.clone(), sandbox: Arc::clone(&sandbox), runtimes };
-    let served = serve(session, &settings, parts, &signals).await;
+    let served = serve(session, &settings, listener, parts, &signals).await;
     tokio::select! {
         () = engine.shutdown(served.as_ref().copied().unwrap_or_default()) => {}
         () = signals.at_least(2) => engine.shutdown(Duration::ZERO).await,
@@ -75,12 +77,18 @@ struct Parts {
     runtimes: Vec<HostRuntime>,
 }
 
-/// Binds, publishes where the server is, serves until the first signal, and drains.
+/// Publishes where the server is, serves until the first signal, and drains.
 ///
 /// Gives what is left of [`DRAIN_GRACE`] for calls whose callers have gone.
-async fn serve(session: &Session, settings: &Settings, parts: Parts, signals: &Signals) -> Result<Duration, Failure> {
-    let listener = bind(settings.listen).await?;
-    let address = listener.local_addr().map_err(|error| Failure::local("ask for the bound address").because(error))?;
+async fn serve(
+    session: &Session,
+    settings: &Settings,
+    listener: TcpListener,
+    parts: Parts,
+    signals: &Signals,
+) -> Result<Duration, Failure> {
+    let address =
+        listener.local_addr().map_err(|error| Failure::local("cannot ask for the bound address").because(error))?;
     let endpoint = endpoint_of(address);
     let credentials = credentials::ensure(&parts.store, settings).await?;
     let running = RunningServer {
@@ -135,7 +143,9 @@ fn raise_descriptor_limit() {
 
 async fn open_store(settings: &Settings) -> Result<Store, Failure> {
     Store::open(&settings.data_dir).await.map_err(|error| {
-        Failure::local("start the server").because(error).hint("another directory can be named with --data-dir DIR")
+        Failure::local("cannot start the server")
+            .because(error)
+            .hint("another directory can be named with --data-dir DIR")
     })
 }
 
@@ -150,7 +160,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        Failure::local(format!("listen on `{address}`"))
+        Failure::local(format!("cannot listen on `{address}`"))
             .because(error)
             .hint("choose another address with --listen, for example --listen 127.0.0.1:0 for a free port")
     })

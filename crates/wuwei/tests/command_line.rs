@@ -85,6 +85,44 @@ fn failures_are_json_when_a_program_asks() {
 }
 
 #[test]
+fn wrong_usage_is_json_when_a_program_asks() {
+    let check = |arguments: &[&str], message: &str| {
+        let output = wuwei(arguments, &[]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(error["error"]["exit"], 2);
+        assert!(error["error"]["message"].as_str().unwrap().contains(message), "{error}");
+        assert!(error["error"]["hint"].as_str().unwrap().contains("try '--help'"), "{error}");
+        assert!(!error.to_string().contains("__launcher"), "{error}");
+    };
+    check(&["ls", "--json", "--wrong"], "unexpected argument '--wrong'");
+    check(&["--json", "no-such-command"], "unrecognized subcommand 'no-such-command'");
+    check(&["logs", "f", "--since", "yesterday", "--json"], "30s, 10m");
+    check(&["--json"], "requires a subcommand");
+}
+
+#[test]
+fn failures_are_statements_and_not_orders() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    check_refused(&["deploy", "/nowhere/at/all"], &[], 2, &["error: cannot read `/nowhere/at/all`"]);
+    check_refused(&["up", "--config", "/nowhere"], &[], 2, &["error: cannot read configuration `/nowhere`"]);
+    std::fs::write(directory.path().join("server.json"), "{").unwrap();
+    check_refused(&["ls", "--data-dir", path], &[], 5, &["error: cannot read `"]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_before_anything_is_written() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let address = taken.local_addr().unwrap().to_string();
+    let arguments = ["up", "--listen", &address, "--data-dir", data.to_str().unwrap()];
+    check_refused(&arguments, &[], 5, &["cannot listen on", &address, "hint: choose another address"]);
+    assert!(!data.exists());
+}
+
+#[test]
 fn colours_appear_only_when_they_are_forced_into_a_pipe() {
     let plain = wuwei(&["ls", "--data-dir", "/nowhere/at/all"], &[]);
     assert!(!stderr(&plain).contains('\u{1b}'));

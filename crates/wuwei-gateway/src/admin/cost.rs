@@ -79,6 +79,8 @@ pub(super) async fn answer(request: &Request<'_>) -> Result<Answer, ApiError> {
 
 fn document(usage: &Usage) -> Value {
     let price = AWS_LIST_PRICE.price(usage);
+    // Nothing that runs uses no memory: without control groups there is no meter.
+    let is_metered = usage.peak_bytes > 0 || usage.requests == 0;
     json!({
         "requests": usage.requests,
         "errors": usage.errors,
@@ -86,10 +88,10 @@ fn document(usage: &Usage) -> Value {
         "duration_ms": thousandths(usage.duration_us),
         "init_ms": thousandths(usage.init_us),
         "billed_ms": whole(usage.billed_ms),
-        "cpu_ms": thousandths(usage.cpu_us),
+        "cpu_ms": is_metered.then(|| thousandths(usage.cpu_us)),
         "mb_ms": whole(usage.mb_ms()),
         "gb_seconds": gb_seconds(usage.mb_ms()),
-        "max_memory_bytes": usage.peak_bytes,
+        "max_memory_bytes": is_metered.then_some(usage.peak_bytes),
         "aws_usd": {
             "requests": dollars(price.requests),
             "duration": dollars(price.duration),
@@ -160,5 +162,14 @@ mod tests {
         assert_eq!((&row["gb_seconds"], &row["duration_ms"]), (&"1".into(), &"0.001".into()));
         assert_eq!(row["aws_usd"]["total"], "0.0000170667");
         assert_eq!(row["aws_usd"]["requests"], "0.0000004");
+    }
+
+    #[test]
+    fn what_nothing_measured_is_null_and_not_zero() {
+        let row = document(&Usage { requests: 1, billed_ms: 1, ..Usage::default() });
+        assert!(row["max_memory_bytes"].is_null() && row["cpu_ms"].is_null(), "{row}");
+        let row = document(&Usage { requests: 1, peak_bytes: 9, cpu_us: 5, ..Usage::default() });
+        assert_eq!((&row["max_memory_bytes"], &row["cpu_ms"]), (&9.into(), &"0.005".into()));
+        assert_eq!(document(&Usage::default())["max_memory_bytes"], 0);
     }
 }

@@ -52,13 +52,26 @@ pub(super) fn read(headers: &HeaderMap, query: &str) -> Result<Claim, AuthError>
 
 /// The access key id of a request, read leniently: for when nothing is checked.
 pub(super) fn key_id(headers: &HeaderMap, query: &str) -> Option<String> {
-    let header = headers.get(http::header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let credential = match header {
-        Some(text) => text.split_once("Credential=").map(|(_, rest)| rest.to_owned()),
-        None => decode_query(query).into_iter().find(|(name, _)| name == "X-Amz-Credential").map(|(_, value)| value),
-    }?;
+    let credential = credential(headers, query)?;
     let id = credential.split('/').next().unwrap_or_default();
     (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// The service that a request is signed for, read leniently: to tell whoever came to the wrong place.
+pub(crate) fn claimed_service(headers: &HeaderMap, query: &str) -> Option<String> {
+    // `…/date/region/service/aws4_request`; signature version 4A has no region.
+    let credential = credential(headers, query)?;
+    let scope = credential.split([',', ' ']).next()?;
+    scope.rsplit('/').nth(1).filter(|_| scope.matches('/').count() >= 3).map(str::to_owned)
+}
+
+/// What follows `Credential=`, up to the end of the header or of the parameter of the query.
+fn credential(headers: &HeaderMap, query: &str) -> Option<String> {
+    let header = headers.get(http::header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    match header {
+        Some(text) => text.split_once("Credential=").map(|(_, rest)| rest.to_owned()),
+        None => decode_query(query).into_iter().find(|(name, _)| name == "X-Amz-Credential").map(|(_, value)| value),
+    }
 }
 
 fn from_header(value: &str, headers: &HeaderMap) -> Result<Claim, AuthError> {

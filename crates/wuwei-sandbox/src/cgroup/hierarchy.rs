@@ -101,8 +101,24 @@ impl Hierarchies {
         };
         let v2 = mounts.v2.as_deref().map(|mount| place(mount).join(&name));
         let hierarchies = Self { v1, v2, v2_limits };
-        hierarchies.create()?;
+        hierarchies.create().inspect_err(|_cause| {
+            // Those that could be made before one could not.
+            if let Err(error) = hierarchies.directories().try_for_each(|path| files::remove_tree(path)) {
+                tracing::debug!(%error, "control groups of a server that does not start are left");
+            }
+        })?;
         Ok(hierarchies)
+    }
+
+    /// Makes the directories of a server that does not exist, and removes them again, to learn whether it is allowed.
+    pub(crate) fn try_out(mounts: &Mounts) -> Result<(), String> {
+        let own_cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let name = format!("trial-{}", std::process::id());
+        let tried = Self::prepare(mounts, &own_cgroups, &name).map_err(|error| {
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            format!("{error}{cause}")
+        });
+        tried?.remove().map_err(|error| format!("remove a control group: {error}"))
     }
 
     fn create(&self) -> Result<(), CgroupError> {

@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::cgroup::Mounts;
+use crate::cgroup::{Hierarchies, Mounts};
 use crate::sys::landlock_version;
 
 /// What the kernel tells about itself.
@@ -12,6 +12,8 @@ pub(crate) struct HostFacts {
     pub(super) root: bool,
     /// Mounted control groups.
     pub(super) cgroups: Mounts,
+    /// Why a control group could not be made, if it could not.
+    pub(super) cgroups_refused: Option<String>,
     /// Controllers of the unified tree.
     pub(super) v2_controllers: Vec<String>,
     /// `user.max_user_namespaces`.
@@ -27,7 +29,7 @@ pub(crate) struct HostFacts {
 }
 
 impl HostFacts {
-    /// Reads everything; what is not there stays empty.
+    /// Reads everything, and makes a control group for a moment; what is not there stays empty.
     pub(crate) fn read() -> Self {
         let text = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
         let number = |path: &str| text(path).and_then(|text| text.parse().ok());
@@ -38,6 +40,7 @@ impl HostFacts {
             kernel: text("/proc/sys/kernel/osrelease").unwrap_or_default(),
             root: rustix::process::geteuid().is_root(),
             v2_controllers: controllers.unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+            cgroups_refused: Hierarchies::try_out(&cgroups).err(),
             cgroups,
             max_user_namespaces: number("/proc/sys/user/max_user_namespaces"),
             unprivileged_userns_clone: number("/proc/sys/kernel/unprivileged_userns_clone"),

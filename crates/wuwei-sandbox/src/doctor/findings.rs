@@ -40,14 +40,18 @@ impl Finding {
 /// Oldest kernel with every call that the launcher makes (`mount_setattr`, 5.12; `cgroup.kill`, 5.14).
 const KERNEL_MIN: (u32, u32) = (5, 14);
 
-pub(super) fn of_attempt(failure: Option<&str>) -> Finding {
+const REDUCED_AS_ROOT: &str = "functions can only run with `--sandbox=reduced`: they see the host's files and network";
+const REDUCED_AS_USER: &str = "functions can only run with `--sandbox=reduced`: they see the host's files and network, run as \
+                               your user and can read the server's keys (`master.key`, `credentials.json`)";
+
+pub(super) fn of_attempt(failure: Option<&str>, root: bool) -> Finding {
     match failure {
         None => Finding::good("sandbox", "a full sandbox was built and a program ran in it"),
         Some(reason) => Finding::lacking(
             "sandbox",
             Status::Missing,
             reason,
-            "functions can only run with `--sandbox=reduced`: they see the host's files and network",
+            if root { REDUCED_AS_ROOT } else { REDUCED_AS_USER },
             "mend what is marked below, or run wuwei as root outside of a container",
         ),
     }
@@ -77,6 +81,9 @@ fn privilege(facts: &HostFacts) -> Finding {
 fn cgroups(facts: &HostFacts) -> Finding {
     let v1 = facts.cgroups.v1.iter().any(|(controller, _)| controller == "memory");
     let v2 = facts.v2_controllers.iter().any(|controller| controller == "memory");
+    if let (true, Some(reason)) = (v1 || v2, &facts.cgroups_refused) {
+        return cgroups_refused(facts.root, v2, reason);
+    }
     match (v1, v2, facts.cgroups.v2.is_some()) {
         (_, true, _) => Finding::good("cgroups", format!("version 2 ({})", facts.v2_controllers.join(" "))),
         (true, false, true) => Finding::good("cgroups", "hybrid: limits by version 1, freezing by the unified tree"),
@@ -95,6 +102,27 @@ fn cgroups(facts: &HostFacts) -> Finding {
             "mount a cgroup hierarchy with the memory, cpu and pids controllers",
         ),
     }
+}
+
+/// They are there, and not for this process.
+fn cgroups_refused(root: bool, v2: bool, reason: &str) -> Finding {
+    let version = if v2 { "version 2" } else { "version 1" };
+    let fix = match (root, v2) {
+        (true, _) => {
+            "give the server control groups that it can write: in a container, mount `/sys/fs/cgroup` writable"
+        }
+        (false, true) => {
+            "run `wuwei up` as root, or in a control group of its own: `systemd-run --user --scope -p Delegate=yes wuwei up`"
+        }
+        (false, false) => "run `wuwei up` as root: version 1 is not delegated to ordinary users",
+    };
+    Finding::lacking(
+        "cgroups",
+        Status::Missing,
+        format!("{version}, but not for this user: {reason}"),
+        "memory, CPU and processes of functions cannot be limited, and their memory is not measured",
+        fix,
+    )
 }
 
 fn user_namespaces(facts: &HostFacts) -> Finding {
@@ -179,7 +207,7 @@ pub(super) fn of_runtimes(runtimes: &Runtimes) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::super::facts::HostFacts;
-    use super::{Finding, Status, of_host};
+    use super::{Finding, Status, of_attempt, of_host};
 
     fn healthy() -> HostFacts {
         HostFacts {
@@ -212,10 +240,35 @@ mod tests {
         check(HostFacts { kernel: "5.4.0".to_owned(), ..healthy() }, "kernel", Status::Missing);
         check(HostFacts { root: false, ..healthy() }, "privilege", Status::Degraded);
         check(HostFacts { v2_controllers: Vec::new(), ..healthy() }, "cgroups", Status::Missing);
+        let refused = HostFacts { cgroups_refused: Some("prepare `x`: Permission denied".to_owned()), ..healthy() };
+        check(refused.clone(), "cgroups", Status::Missing);
+        check(HostFacts { root: false, ..refused }, "cgroups", Status::Missing);
         check(HostFacts { max_user_namespaces: Some(0), ..healthy() }, "user namespaces", Status::Missing);
         let ubuntu = HostFacts { root: false, apparmor_restricts_userns: Some(1), ..healthy() };
         check(ubuntu, "user namespaces", Status::Missing);
         check(HostFacts { seccomp_actions: None, ..healthy() }, "seccomp", Status::Missing);
         check(HostFacts { landlock: None, ..healthy() }, "Landlock", Status::Degraded);
+    }
+
+    #[test]
+    fn control_groups_that_cannot_be_written_are_missing_and_the_fix_fits_the_user() {
+        let refused = HostFacts { cgroups_refused: Some("Permission denied".to_owned()), ..healthy() };
+        let check = |facts: HostFacts, expected: &str| {
+            let finding = finding(&facts, "cgroups");
+            assert!(finding.found.contains("Permission denied"), "{finding:?}");
+            assert!(finding.fix.as_deref().unwrap_or_default().contains(expected), "{finding:?}");
+        };
+        check(refused.clone(), "writable");
+        check(HostFacts { root: false, ..refused.clone() }, "Delegate=yes");
+        let memory = vec![("memory".to_owned(), "/sys/fs/cgroup/memory".into())];
+        let v1 = crate::cgroup::Mounts { v1: memory, v2: None };
+        check(HostFacts { root: false, cgroups: v1, v2_controllers: Vec::new(), ..refused }, "as root");
+    }
+
+    #[test]
+    fn an_ordinary_user_is_told_that_functions_could_read_the_keys() {
+        let costs = |root| of_attempt(Some("no namespaces"), root).costs.unwrap();
+        assert!(costs(false).contains("run as your user and can read the server's keys"));
+        assert!(!costs(true).contains("keys"));
     }
 }

@@ -20,12 +20,7 @@ fn launcher_program() -> PathBuf {
 
 async fn start(directory: &tempfile::TempDir, isolation: Isolation) -> Arc<LauncherClient> {
     let name = directory.path().file_name().unwrap().to_string_lossy().replace('.', "");
-    let setup = Setup {
-        server: format!("test{name}"),
-        template: directory.path().join("root"),
-        isolation,
-        first_uid: 1_900_000_000,
-    };
+    let setup = Setup { server: format!("test{name}"), template: directory.path().join("root"), isolation };
     LauncherClient::start(LauncherOptions { program: launcher_program(), arguments: Vec::new(), setup }).await.unwrap()
 }
 

@@ -13,6 +13,7 @@ use super::channel::{Received, receive, send};
 use super::protocol::{Event, Isolation, LaunchRequest, Request, Setup};
 use super::slot::{Ground, Slot};
 use super::template::Template;
+use super::users::HostUsers;
 use crate::cgroup::{Hierarchies, Mounts};
 use crate::instance::ProcessExit;
 use crate::seccomp::Filter;
@@ -44,9 +45,10 @@ pub fn run_launcher() -> io::Result<()> {
 }
 
 fn prepare(setup: Setup) -> Result<Ground, String> {
-    let privileged = rustix::process::geteuid().is_root();
-    if privileged {
+    let mut users = None;
+    if rustix::process::geteuid().is_root() {
         rustix::thread::set_thread_groups(&[]).map_err(|error| format!("drop supplementary groups: {error}"))?;
+        users = Some(HostUsers::claim(&setup.server).map_err(|error| format!("choose host users: {error}"))?);
     }
     let template =
         Template::build(&setup.template).map_err(|error| format!("build `{}`: {error}", setup.template.display()))?;
@@ -62,7 +64,7 @@ fn prepare(setup: Setup) -> Result<Ground, String> {
             return Err(format!("{error}{cause}"));
         }
     };
-    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), privileged })
+    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users })
 }
 
 struct Launcher {

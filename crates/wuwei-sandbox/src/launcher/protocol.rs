@@ -17,14 +17,12 @@ pub(crate) enum Isolation {
 /// First message to a launcher: what holds for its whole life.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
-    /// Names the control groups of this server.
+    /// Names the control groups of this server, and chooses the host users of its sandboxes.
     pub(crate) server: String,
     /// Directory of the root template; made by the launcher.
     pub(crate) template: PathBuf,
     /// Kind of sandbox.
     pub(crate) isolation: Isolation,
-    /// Host uid and gid of slot 0; slot n has `first_uid + n`. Only used by a privileged launcher.
-    pub(crate) first_uid: u32,
 }
 
 /// A host file or directory that a sandbox shows.

@@ -13,6 +13,7 @@ use super::channel::{receive, send};
 use super::enclosure::{Enclosure, Proceed, Report, Step, at_step, leave};
 use super::protocol::{Isolation, LaunchRequest, Setup};
 use super::template::{SANDBOX_GID, SANDBOX_UID, Template};
+use super::users::HostUsers;
 use crate::cgroup::{Hierarchies, Limits, Meter, MeterFile, SlotCgroup};
 use crate::instance::{ProcessExit, Usage};
 use crate::seccomp::Filter;
@@ -25,8 +26,8 @@ pub(super) struct Ground {
     /// Absent only in reduced isolation, on hosts without writable control groups.
     pub(super) hierarchies: Option<Hierarchies>,
     pub(super) filter: Filter,
-    /// Whether the launcher may give each slot a host uid of its own.
-    pub(super) privileged: bool,
+    /// Where slots get host users of their own from; absent when the launcher is no root and may not give any.
+    pub(super) users: Option<HostUsers>,
 }
 
 /// A sandbox that was cloned and is not yet cleaned up.
@@ -95,8 +96,8 @@ impl Slot {
         output: &OwnedFd,
         cgroup: Option<&SlotCgroup>,
     ) -> Result<(Pid, OwnedFd, OwnedFd), Step> {
-        let uid = ground.setup.first_uid + index;
-        if ground.privileged {
+        let uid = at_step("choose a host user", ground.users.as_ref().map(|users| users.of_slot(index)).transpose())?;
+        if let Some(uid) = uid {
             // Else opening /dev/stdout inside would be refused: the pipe belongs to the server's user.
             at_step("own the output", rustix::fs::fchown(output, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid))))?;
         }
@@ -112,7 +113,7 @@ impl Slot {
             report: theirs,
             control,
             output,
-            reduced_uid: ground.privileged.then_some(uid),
+            reduced_uid: uid,
         };
         let unified = at_step("open control group", cgroup.map_or(Ok(None), SlotCgroup::open_unified))?;
         let flags = match ground.setup.isolation {
@@ -123,7 +124,7 @@ impl Slot {
             Cloned::Child => leave(enclosure.run()),
             Cloned::Parent { pid, pidfd } => {
                 let mapped = match ground.setup.isolation {
-                    Isolation::Full => map_identity(pid, ground.privileged.then_some(uid)),
+                    Isolation::Full => map_identity(pid, uid),
                     Isolation::Reduced => Ok(()),
                 };
                 let proceeded = mapped.and_then(|()| send(&ours, &Proceed, &[]));

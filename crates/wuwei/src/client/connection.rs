@@ -26,7 +26,7 @@ pub(super) async fn exchange(target: &Target, request: Request<Bytes>) -> Result
     // Ends when the response body has been read or dropped; its error reaches the reader of the body too.
     tokio::spawn(connection);
     sender.send_request(request.map(Full::new)).await.map_err(|error| {
-        Failure::new(Exit::Unreachable, format!("speak HTTP with `{}`", target.endpoint()))
+        Failure::new(Exit::Unreachable, format!("cannot speak HTTP with `{}`", target.endpoint()))
             .because(error)
             .hint("check that a wuwei server listens there")
     })

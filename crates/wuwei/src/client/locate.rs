@@ -48,7 +48,7 @@ impl Target {
 
     /// The failure of not getting through to the server.
     pub(super) fn unreachable(&self) -> Failure {
-        Failure::new(Exit::Unreachable, format!("reach the server at `{}`", self.endpoint()))
+        Failure::new(Exit::Unreachable, format!("cannot reach the server at `{}`", self.endpoint()))
             .hint(self.data_dir.as_deref().map_or_else(|| "check `AWS_ENDPOINT_URL`".to_owned(), start_hint))
     }
 
@@ -63,7 +63,7 @@ impl Target {
         }
         let path = StoredCredentials::path(data_dir);
         let stored: StoredCredentials = read_json(&path)?.ok_or_else(|| {
-            Failure::local(format!("find the access key: `{}` is not there", path.display()))
+            Failure::local(format!("cannot find the access key: `{}` is not there", path.display()))
                 .hint("restart the server: it writes the file again")
         })?;
         let credentials =
@@ -109,7 +109,7 @@ fn parse_endpoint(endpoint: &str) -> Result<(String, String, u16), Failure> {
 
 /// `None` when there is no such file.
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
-    let cannot = || Failure::local(format!("read `{}`", path.display()));
+    let cannot = || Failure::local(format!("cannot read `{}`", path.display()));
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -53,7 +53,11 @@ impl Refusal {
     fn advice(&self) -> Option<&'static str> {
         match self.kind.as_str() {
             "ResourceNotFoundException" if self.message.contains("Access key") => Some("`wuwei key ls` lists the keys"),
+            "ResourceNotFoundException" if names_a_version(&self.message) => Some(
+                "that version or function is not there: `wuwei ls` lists the functions, and a name alone stands for the newest code",
+            ),
             "ResourceNotFoundException" => Some("`wuwei ls` lists the functions that are there"),
+            "ValidationException" | "InvalidParameterValueException" => self.advice_on_value(),
             "InvalidSignatureException" if self.message.contains("valid region") => {
                 Some("the server is in another region: `wuwei env` prints the AWS_REGION that it is in")
             }
@@ -73,6 +77,35 @@ impl Refusal {
             _ => None,
         }
     }
+
+    /// What is wrong with a value, for the options that the commands have.
+    fn advice_on_value(&self) -> Option<&'static str> {
+        let about = |member: &str| self.message.contains(&format!("at '{member}'"));
+        if about("functionName") || self.message.to_ascii_lowercase().contains("function name") {
+            Some(
+                "a name has up to 64 letters, digits, dashes and underscores, for example `resize-image`; a version follows a colon",
+            )
+        } else if about("memorySize") {
+            Some("--memory takes 128 to 10240 (MB)")
+        } else if about("timeout") {
+            Some("--timeout takes 1 to 900 (seconds)")
+        } else if about("handler") {
+            Some("--handler takes MODULE.FUNCTION, for example app.handler")
+        } else if about("role") {
+            Some("--role takes an ARN, for example arn:aws:iam::000000000000:role/any-name")
+        } else if about("environment.variables") {
+            Some("names of --env are letters, digits and underscores, two at least, and begin with a letter")
+        } else if about("runtime") || self.message.contains("runtime parameter") {
+            Some("`wuwei runtimes` lists what --runtime takes")
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether the ARN at the end of a message goes on after the function's name.
+fn names_a_version(message: &str) -> bool {
+    message.split_once(":function:").is_some_and(|(_, rest)| rest.contains(':'))
 }
 
 #[cfg(test)]
@@ -92,6 +125,28 @@ mod tests {
         check(r#"{"Type":"User","Message":"gone"}"#, "gone");
         check(r#"{"message":"gone"}"#, "gone");
         check("plain text", "plain text");
+    }
+
+    #[test]
+    fn the_advice_fits_the_value_that_is_wrong() {
+        let check = |kind: &str, message: &str, expected: &str| {
+            let refusal =
+                Refusal { status: StatusCode::BAD_REQUEST, kind: kind.to_owned(), message: message.to_owned() };
+            let failure = refusal.into_failure();
+            assert!(failure.hint_text().unwrap_or_default().contains(expected), "{message}");
+        };
+        let violation =
+            |at: &str| format!("1 validation error detected: Value 'x' at '{at}' failed to satisfy constraint");
+        check("ValidationException", &violation("functionName"), "a name has up to 64");
+        check("ValidationException", &violation("memorySize"), "128 to 10240");
+        check("ValidationException", &violation("timeout"), "1 to 900");
+        check("ValidationException", &violation("handler"), "MODULE.FUNCTION");
+        check("ValidationException", &violation("role"), "ARN");
+        check("ValidationException", &violation("environment.variables"), "--env");
+        check("InvalidParameterValueException", &violation("runtime"), "`wuwei runtimes`");
+        let arn = "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f";
+        check("ResourceNotFoundException", arn, "`wuwei ls`");
+        check("ResourceNotFoundException", &format!("{arn}:7"), "that version or function is not there");
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exi
     let packaging = tokio::task::spawn_blocking(move || {
         source.package(&wishes, &runtimes, &|text| console.remark(&format!("{FAINT}{text}{FAINT:#}")))
     });
-    let package = packaging.await.map_err(|error| Failure::local("package the function").because(error)).flatten()?;
+    let package =
+        packaging.await.map_err(|error| Failure::local("cannot package the function").because(error)).flatten()?;
     let given: BTreeMap<String, String> =
         options.environment.into_iter().map(|variable| (variable.name, variable.value)).collect();
     let Package { runtime, handler, zip } = package;

@@ -65,13 +65,13 @@ fn read_event(data: Option<&str>) -> Result<Bytes, Failure> {
         Some("-") => {
             let mut event = Vec::new();
             let read = std::io::stdin().lock().read_to_end(&mut event);
-            read.map_err(|error| Failure::local("read the event from standard input").because(error))?;
+            read.map_err(|error| Failure::local("cannot read the event from standard input").because(error))?;
             Ok(event.into())
         }
         Some(text) => match text.strip_prefix('@') {
             None => Ok(Bytes::from(text.to_owned())),
             Some(path) => std::fs::read(path).map(Bytes::from).map_err(|error| {
-                let failure = Failure::usage(format!("read the event from `{path}`")).because(error);
+                let failure = Failure::usage(format!("cannot read the event from `{path}`")).because(error);
                 failure.hint("-d @FILE reads a file, -d '{}' is the event itself, -d - reads standard input")
             }),
         },

@@ -66,7 +66,7 @@ pub(crate) async fn run(session: &Session, action: KeyAction) -> Result<Exit, Fa
 }
 
 fn unreadable(error: serde_json::Error) -> Failure {
-    Failure::new(Exit::Refused, "read the server's description of a key").because(error)
+    Failure::new(Exit::Refused, "cannot read the server's description of a key").because(error)
 }
 
 #[cfg(test)]

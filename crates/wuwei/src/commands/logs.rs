@@ -75,5 +75,5 @@ fn milliseconds_before_now(age_ms: u128) -> u64 {
 }
 
 fn unreadable(error: serde_json::Error) -> Failure {
-    Failure::new(Exit::Refused, "read the server's log events").because(error)
+    Failure::new(Exit::Refused, "cannot read the server's log events").because(error)
 }

@@ -38,5 +38,5 @@ pub(crate) async fn run(session: &Session) -> Result<Exit, Failure> {
 pub(crate) async fn offered(client: &Client) -> Result<Vec<OfferedRuntime>, Failure> {
     let answer = client.ask(Question::new(Method::GET, "/_wuwei/v1/runtimes")).await?;
     serde_json::from_slice(&answer.body)
-        .map_err(|error| Failure::new(Exit::Refused, "read the server's list of runtimes").because(error))
+        .map_err(|error| Failure::new(Exit::Refused, "cannot read the server's list of runtimes").because(error))
 }

@@ -60,7 +60,7 @@ pub(super) enum AuthSetting {
 impl ConfigFile {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("read configuration `{}`", path.display()))
+            Failure::usage(format!("cannot read configuration `{}`", path.display()))
                 .because(error)
                 .hint("name a readable TOML file with --config FILE")
         })?;

@@ -10,14 +10,14 @@ const RESEMBLES: f64 = 0.7;
 /// An unknown key is an error that names the nearest known one.
 pub(crate) fn parse_table<T: DeserializeOwned>(text: &str, known: &[&str], file: &str) -> Result<T, Failure> {
     let table: toml::Table =
-        toml::from_str(text).map_err(|error| Failure::usage(format!("parse `{file}`")).because(error))?;
+        toml::from_str(text).map_err(|error| Failure::usage(format!("cannot parse `{file}`")).because(error))?;
     for key in table.keys() {
         if !known.contains(&key.as_str()) {
             return Err(Failure::usage(format!("unknown key `{key}` in `{file}`")).hint(advice(key, known)));
         }
     }
     // From the text once more, so that an error points at its line.
-    toml::from_str(text).map_err(|error| Failure::usage(format!("parse `{file}`")).because(error))
+    toml::from_str(text).map_err(|error| Failure::usage(format!("cannot parse `{file}`")).because(error))
 }
 
 fn advice(key: &str, known: &[&str]) -> String {

@@ -13,7 +13,7 @@ const SCANNED_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The zip of a tree. The same tree gives the same bytes: entries are in order of name and have a fixed time.
 pub(super) fn write(tree: &Tree) -> Result<Vec<u8>, Failure> {
-    let cannot = || Failure::local("write the package");
+    let cannot = || Failure::local("cannot write the package");
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let mut unpacked_bytes: u64 = 0;
     for (name, entry) in tree.iter() {
@@ -27,9 +27,8 @@ pub(super) fn write(tree: &Tree) -> Result<Vec<u8>, Failure> {
                 continue;
             }
             Content::Bytes(bytes) => bytes.clone(),
-            Content::File(path) => {
-                fs::read(path).map_err(|error| Failure::local(format!("read `{}`", path.display())).because(error))?
-            }
+            Content::File(path) => fs::read(path)
+                .map_err(|error| Failure::local(format!("cannot read `{}`", path.display())).because(error))?,
         };
         unpacked_bytes = unpacked_bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if unpacked_bytes > limits::UNPACKED_BYTES_MAX {
@@ -46,7 +45,7 @@ pub(super) fn write(tree: &Tree) -> Result<Vec<u8>, Failure> {
 
 /// What a finished zip has at its top: enough to recognise it. `shown` names it in messages.
 pub(super) fn read(zip: &[u8], shown: &str) -> Result<Tree, Failure> {
-    let cannot = || Failure::usage(format!("read the zip file `{shown}`"));
+    let cannot = || Failure::usage(format!("cannot read the zip file `{shown}`"));
     let mut archive = ZipArchive::new(Cursor::new(zip)).map_err(|error| cannot().because(error))?;
     let mut tree = Tree::default();
     for index in 0..archive.len() {

@@ -51,12 +51,15 @@ pub(super) fn install(
             return Ok(Installed { tree, _staging: None });
         }
         let shown = directory.join(MANIFEST);
-        return Err(Failure::local(format!("install the dependencies of `{}`: there is no npm", shown.display()))
-            .hint("sudo apt-get install npm"));
+        return Err(Failure::local(format!(
+            "cannot install the dependencies of `{}`: there is no npm",
+            shown.display()
+        ))
+        .hint("sudo apt-get install npm"));
     }
     let tree = tree.without(DIRECTORY);
     let failed = |error: io::Error| {
-        Failure::local(format!("prepare the dependencies of `{}`", directory.display())).because(error)
+        Failure::local(format!("cannot prepare the dependencies of `{}`", directory.display())).because(error)
     };
     let staging = stage(directory, &tree, &manifest).map_err(failed)?;
     let lock = LOCKS.into_iter().find(|lock| staging.path().join(lock).is_file());
@@ -73,10 +76,10 @@ fn read_manifest(directory: &Path) -> Result<Option<String>, Failure> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Failure::local(format!("read `{}`", path.display())).because(error)),
+        Err(error) => return Err(Failure::local(format!("cannot read `{}`", path.display())).because(error)),
     };
     let manifest: Manifest = serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format!("read `{}`", path.display())).because(error))?;
+        .map_err(|error| Failure::usage(format!("cannot read `{}`", path.display())).because(error))?;
     let has_any = !manifest.dependencies.is_empty() || !manifest.optional_dependencies.is_empty();
     Ok(has_any.then_some(text))
 }
@@ -138,11 +141,11 @@ fn run_npm(npm: &Path, is_locked: bool, staging: &Path, directory: &Path) -> Res
     let status = command
         .current_dir(staging)
         .status()
-        .map_err(|error| Failure::local(format!("start the npm of `{shown}`")).because(error))?;
+        .map_err(|error| Failure::local(format!("cannot start the npm of `{shown}`")).because(error))?;
     if status.success() {
         return Ok(());
     }
-    Err(Failure::local(format!("install the dependencies of `{shown}`: npm ended with {status}"))
+    Err(Failure::local(format!("cannot install the dependencies of `{shown}`: npm ended with {status}"))
         .hint("npm's own message stands above"))
 }
 

@@ -45,7 +45,7 @@ pub(super) fn handler(tree: &Tree, shown: &str) -> Result<String, Failure> {
         }
     }
     Err(typescript_only(tree, shown).unwrap_or_else(|| {
-        Failure::usage(format!("find the handler in `{shown}`")).hint(
+        Failure::usage(format!("cannot find the handler in `{shown}`")).hint(
             "export it from index.mjs (`export const handler = async (event, context) => ...`), or give \
              --handler MODULE.FUNCTION",
         )

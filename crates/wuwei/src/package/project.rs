@@ -36,7 +36,7 @@ impl Project {
         match fs::read_to_string(&path) {
             Ok(text) => parse_table(&text, KEYS, &path.display().to_string()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Failure::usage(format!("read `{}`", path.display())).because(error)),
+            Err(error) => Err(Failure::usage(format!("cannot read `{}`", path.display())).because(error)),
         }
     }
 }

@@ -60,7 +60,7 @@ fn runtime_of(tree: &Tree, offered: &[OfferedRuntime], shown: &str) -> Result<St
     if let Some(failure) = javascript::typescript_only(tree, shown) {
         return Err(failure);
     }
-    Err(Failure::usage(format!("recognise the runtime of `{shown}`")).hint(
+    Err(Failure::usage(format!("cannot recognise the runtime of `{shown}`")).hint(
         "add app.py with `def handler(event, context)`, index.mjs that exports `handler`, or an executable \
          `bootstrap`, or give --runtime",
     ))
@@ -102,7 +102,7 @@ fn python_handler(tree: &Tree, shown: &str) -> Result<String, Failure> {
             return Ok(format!("{module}.{function}"));
         }
     }
-    Err(Failure::usage(format!("find the handler in `{shown}`"))
+    Err(Failure::usage(format!("cannot find the handler in `{shown}`"))
         .hint("define `def handler(event, context)` in app.py, or give --handler MODULE.FUNCTION"))
 }
 

@@ -29,11 +29,11 @@ pub(super) fn install(python: &Path, requirements: &Path, target: &Path) -> Resu
     let status = command
         .env("PIP_ROOT_USER_ACTION", "ignore")
         .status()
-        .map_err(|error| Failure::local(format!("start the pip of `{}`", python.display())).because(error))?;
+        .map_err(|error| Failure::local(format!("cannot start the pip of `{}`", python.display())).because(error))?;
     if status.success() {
         return Ok(());
     }
-    Err(Failure::local(format!("install `{}`: pip ended with {status}", requirements.display()))
+    Err(Failure::local(format!("cannot install `{}`: pip ended with {status}", requirements.display()))
         .hint("pip's own message stands above"))
 }
 
@@ -55,7 +55,7 @@ impl Pip {
 fn find_pip(python: &Path, requirements: &Path) -> Result<Pip, Failure> {
     let own = Pip { program: python.to_owned(), leading: Vec::new() };
     let has_own = own.command(&["--version"]).stderr(Stdio::null()).status().map_err(|error| {
-        Failure::local(format!("start `{}`", python.display()))
+        Failure::local(format!("cannot start `{}`", python.display()))
             .because(error)
             .hint("requirements are installed by an interpreter of the function's version: install it here too")
     })?;
@@ -68,7 +68,7 @@ fn find_pip(python: &Path, requirements: &Path) -> Result<Pip, Failure> {
         return Ok(other);
     }
     let shown = python.display();
-    Err(Failure::local(format!("install `{}`: `{shown}` has no pip", requirements.display()))
+    Err(Failure::local(format!("cannot install `{}`: `{shown}` has no pip", requirements.display()))
         .hint(format!("sudo apt-get install python3-pip, or {shown} -m ensurepip")))
 }
 

@@ -85,7 +85,7 @@ impl Tree {
             let item = item.map_err(|error| cannot_read(directory).because(error))?;
             let path = item.path();
             let file_name = item.file_name().into_string().map_err(|name| {
-                Failure::usage(format!("package `{}`: its name is not UTF-8", directory.join(name).display()))
+                Failure::usage(format!("cannot package `{}`: its name is not UTF-8", directory.join(name).display()))
                     .hint("rename it")
             })?;
             let name = format!("{prefix}{file_name}");
@@ -105,7 +105,7 @@ impl Tree {
                     self.insert(name, mode, Content::File(path));
                 }
             } else {
-                return Err(Failure::usage(format!("package `{}`: it is not a file", path.display()))
+                return Err(Failure::usage(format!("cannot package `{}`: it is not a file", path.display()))
                     .hint("sockets, pipes and devices cannot be packaged: move it elsewhere"));
             }
         }
@@ -140,11 +140,11 @@ fn link_target(path: &Path, prefix: &str) -> Result<String, Failure> {
     }
     match target.to_str().filter(|_| !leaves) {
         Some(target) => Ok(target.to_owned()),
-        None => Err(Failure::usage(format!("package `{}`: the link leads out of the package", path.display()))
+        None => Err(Failure::usage(format!("cannot package `{}`: the link leads out of the package", path.display()))
             .hint("replace the link by a copy of the file")),
     }
 }
 
 fn cannot_read(path: &Path) -> Failure {
-    Failure::local(format!("read `{}`", path.display()))
+    Failure::local(format!("cannot read `{}`", path.display()))
 }

@@ -52,15 +52,17 @@ pub(super) async fn ensure(store: &Store, settings: &Settings) -> Result<Ensured
         return Ok(Ensured { stored, path, is_new: false });
     }
     let keys = store.access_keys();
-    let listed =
-        keys.list(&settings.account).await.map_err(|error| Failure::local("list the access keys").because(error))?;
+    let listed = keys
+        .list(&settings.account)
+        .await
+        .map_err(|error| Failure::local("cannot list the access keys").because(error))?;
     let existing = oldest_admin(&listed).and_then(|id| keys.get(id)).map(|key| stored_form(&key));
     let is_new = existing.is_none();
     let stored = match existing {
         Some(stored) => stored,
         None => {
             let made = keys.create(&settings.account, Role::Admin, "*").await;
-            stored_form(&made.map_err(|error| Failure::local("make the first access key").because(error))?)
+            stored_form(&made.map_err(|error| Failure::local("cannot make the first access key").because(error))?)
         }
     };
     write_private(&path, &stored)?;

@@ -58,7 +58,7 @@ pub(super) fn write_private(path: &Path, value: &impl Serialize) -> Result<(), F
         file.persist(path)?;
         Ok(())
     };
-    write().map_err(|error| Failure::local(format!("write `{}`", path.display())).because(error))
+    write().map_err(|error| Failure::local(format!("cannot write `{}`", path.display())).because(error))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub(super) struct Signals {
 impl Signals {
     /// Takes the signals over from the system's default of ending the process.
     pub(super) fn listen() -> Result<Self, Failure> {
-        let take = |kind| signal(kind).map_err(|error| Failure::local("listen for signals").because(error));
+        let take = |kind| signal(kind).map_err(|error| Failure::local("cannot listen for signals").because(error));
         let (mut terminate, mut interrupt) = (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
         let (count, seen) = watch::channel(0);
         // Ends with the process: there is always another signal to come.

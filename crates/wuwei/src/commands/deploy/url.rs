@@ -49,7 +49,7 @@ pub(super) async fn ensure(
 /// The address in a `FunctionUrlConfig`.
 pub(crate) fn address(config: &Value) -> Result<String, Failure> {
     let address = config.get("FunctionUrl").and_then(Value::as_str).map(str::to_owned);
-    address.ok_or_else(|| Failure::new(Exit::Refused, "find the address of the URL in the server's answer"))
+    address.ok_or_else(|| Failure::new(Exit::Refused, "cannot find the address of the URL in the server's answer"))
 }
 
 /// Adds a permission for everybody, unless it is there.

@@ -10,7 +10,8 @@ pub(super) struct Report {
     duration_ms: f64,
     billed_ms: u64,
     memory_mb: u64,
-    max_memory_mb: u64,
+    /// Absent where nothing measured it.
+    max_memory_mb: Option<u64>,
     /// Only when this call started the instance.
     init_ms: Option<f64>,
 }
@@ -30,7 +31,7 @@ impl Report {
             duration_ms: field("Duration")?.parse().ok()?,
             billed_ms: field("Billed Duration")?.parse().ok()?,
             memory_mb: field("Memory Size")?.parse().ok()?,
-            max_memory_mb: field("Max Memory Used")?.parse().ok()?,
+            max_memory_mb: measured(field("Max Memory Used")?.parse().ok()?),
             init_ms: field("Init Duration").and_then(|number| number.parse().ok()),
         })
     }
@@ -44,7 +45,7 @@ impl Report {
             duration_ms: decimal("durationMs")?,
             billed_ms: whole("billedDurationMs")?,
             memory_mb: whole("memorySizeMB")?,
-            max_memory_mb: whole("maxMemoryUsedMB")?,
+            max_memory_mb: measured(whole("maxMemoryUsedMB")?),
             init_ms: decimal("initDurationMs"),
         })
     }
@@ -57,8 +58,17 @@ impl fmt::Display for Report {
         if let Some(init_ms) = self.init_ms {
             write!(formatter, " after {init_ms:.2} ms init")?;
         }
-        write!(formatter, ", billed {} ms, {} of {} MB", self.billed_ms, self.max_memory_mb, self.memory_mb)
+        write!(formatter, ", billed {} ms, ", self.billed_ms)?;
+        match self.max_memory_mb {
+            Some(used_mb) => write!(formatter, "{used_mb} of {} MB", self.memory_mb),
+            None => formatter.write_str("memory not measured"),
+        }
     }
+}
+
+/// AWS's line has no word for "not measured", so that it says 0 MB, which no process uses.
+fn measured(used_mb: u64) -> Option<u64> {
+    (used_mb > 0).then_some(used_mb)
 }
 
 /// Whether a line of a log is one of the platform's own that frame every invocation.
@@ -88,6 +98,10 @@ mod tests {
         assert_eq!(report.to_string(), "cold start: 1.20 ms after 40.10 ms init, billed 42 ms, 30 of 128 MB");
         let warm = COLD.replace("\tInit Duration: 40.10 ms", "");
         assert_eq!(Report::find(&warm).unwrap().to_string(), "warm: 1.20 ms, billed 42 ms, 30 of 128 MB");
+        let unmeasured = warm.replace("Used: 30 MB", "Used: 0 MB");
+        let report = Report::find(&unmeasured).unwrap();
+        assert_eq!(report.to_string(), "warm: 1.20 ms, billed 42 ms, memory not measured");
+        assert_eq!(serde_json::to_value(report).unwrap()["max_memory_mb"], serde_json::Value::Null);
         assert_eq!(Report::find("nothing"), None);
         assert_eq!(Report::find("REPORT RequestId: 1\tDuration: x ms"), None);
     }
