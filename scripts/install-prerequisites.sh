@@ -23,6 +23,8 @@ else
     has_module pip || need python3-pip
     [ "$purpose" != test ] || has_module ensurepip || need python3-venv
 fi
+# Networks of functions; not always in the PATH of others than root.
+PATH=$PATH:/usr/sbin:/sbin command -v nft >/dev/null || need nftables
 if [ "$purpose" = test ]; then
     command -v node >/dev/null || need nodejs
     command -v npm >/dev/null || need npm
@@ -30,6 +32,7 @@ if [ "$purpose" = test ]; then
     command -v go >/dev/null || need golang-go
     command -v javac >/dev/null || need default-jdk-headless
     command -v mvn >/dev/null || need maven
+    PATH=$PATH:/usr/sbin:/sbin command -v ip >/dev/null || need iproute2
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

@@ -1,4 +1,6 @@
-"""Finds what a stopped server left behind: processes, namespaces, mounts, cgroups. Other servers count for nothing.
+"""Finds what a stopped server left behind: processes, namespaces, mounts, cgroups, networks.
+
+Other servers count for nothing.
 
 `leftovers.py before FILE` remembers the mounts of this machine. `leftovers.py during FILE PID` adds the server's
 processes, their namespaces and their cgroups, while it runs. `leftovers.py after FILE` prints what is still there, and
@@ -9,10 +11,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
 PROC = Path("/proc")
+# A link has the first characters of its server's name: more do not fit.
+LINK_NAME_LENGTH = 14
 
 
 def pids() -> list[int]:
@@ -83,6 +90,15 @@ def cgroups_of(servers: list[str]) -> list[str]:
     return sorted(path for path in directories if not set(path.split("/")).isdisjoint(servers))
 
 
+def networks_of(servers: list[str]) -> list[str]:
+    """Links and tables of the packet filter that belong to these servers, by their names."""
+    links = {name for _, name in socket.if_nameindex()} & {server[:LINK_NAME_LENGTH] for server in servers}
+    nft = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    command = [nft, "list", "tables"] if nft else ["true"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return [f"link {name}" for name in sorted(links)] + [f"table {name}" for name in servers if name in listed]
+
+
 def before(file: Path) -> int:
     """Remembers what was there before the server."""
     file.write_text(json.dumps({"mounts": mounts(), "servers": [], "processes": {}, "namespaces": []}))
@@ -122,6 +138,7 @@ def after(file: Path) -> int:
     left += [f"namespace {namespace}" for namespace in sorted(held)]
     left += [f"mount {path}" for path in mounts() if path not in record["mounts"]]
     left += [f"cgroup {path}" for path in cgroups_of(record["servers"])]
+    left += networks_of(record["servers"])
     for item in left:
         print(f"left behind: {item}", file=sys.stderr)
     return 1 if left else 0

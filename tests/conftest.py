@@ -15,14 +15,14 @@ from harness.server import RUNNING, Server
 STDERR_SHOWN = 12_000
 
 
-def make_server(config: str | None = None, arguments: tuple[str, ...] = ()) -> Server:
+def make_server(config: str | None = None, arguments: tuple[str, ...] = (), prefix: tuple[str, ...] = ()) -> Server:
     """A server on a new data directory, not yet started."""
     root = Path(tempfile.mkdtemp(prefix="wuwei-tests-"))
     root.chmod(0o755)
     path = root / "wuwei.toml"
     if config is not None:
         path.write_text(config)
-    return Server(root / "data", path if config is not None else None, arguments)
+    return Server(root / "data", path if config is not None else None, arguments, prefix)
 
 
 def finish(server: Server) -> None:
@@ -57,8 +57,8 @@ def new_server() -> Iterator[Callable[..., Server]]:
     """Makes servers of a test's own: `new_server(config=TOML, arguments=(...))`, not started."""
     made: list[Server] = []
 
-    def make(config: str | None = None, arguments: tuple[str, ...] = ()) -> Server:
-        made.append(make_server(config, arguments))
+    def make(config: str | None = None, arguments: tuple[str, ...] = (), prefix: tuple[str, ...] = ()) -> Server:
+        made.append(make_server(config, arguments, prefix))
         RUNNING.append(made[-1])
         return made[-1]
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from harness import inside
+from harness.egress import set_egress
 from harness.functions import ECHO, Functions, unique_name
 from harness.native import compiled
 from harness.packages import zip_of
@@ -292,8 +293,16 @@ result = {os.path.basename(link): os.readlink(link) for link in links if os.path
     assert native.keys() == {"0", "1", "2"}, native
 
 
-def test_loopback_is_the_only_interface(functions: Functions, python: str) -> None:
-    assert functions.call(python, "result = socket.if_nameindex()") == [[1, "lo"]]
+@pytest.fixture(scope="module")
+def closed(server: Server, functions: Functions) -> str:
+    """As `python`, with the egress policy `none`; what other policies open is shown in `test_egress.py`."""
+    name = functions.deploy_python(EVAL, MemorySize=512, Timeout=30)
+    set_egress(server, name, "none")
+    return name
+
+
+def test_loopback_is_the_only_interface(functions: Functions, closed: str) -> None:
+    assert functions.call(closed, "result = socket.if_nameindex()") == [[1, "lo"]]
 
 
 def test_the_hosts_loopback_cannot_be_reached(server: Server, functions: Functions, python: str) -> None:
@@ -303,12 +312,12 @@ def test_the_hosts_loopback_cannot_be_reached(server: Server, functions: Functio
         assert functions.call(python, statements) == [["refused", "ECONNREFUSED"]] * 2
 
 
-def test_the_hosts_addresses_and_the_world_cannot_be_reached(functions: Functions, python: str) -> None:
+def test_the_hosts_addresses_and_the_world_cannot_be_reached(functions: Functions, closed: str) -> None:
     statements = """
 addresses = ['192.0.2.1', '169.254.169.254', '10.0.0.1']
 result = [attempt(lambda: socket.create_connection((address, 80), 5)) for address in addresses]
 """
-    assert [answer[0] for answer in functions.call(python, statements)] == ["refused"] * 3
+    assert [answer[0] for answer in functions.call(closed, statements)] == ["refused"] * 3
 
 
 def test_abstract_sockets_of_the_host_cannot_be_reached(functions: Functions, python: str) -> None:

@@ -2,8 +2,11 @@
 
 import ctypes
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
+
+from harness.tools import run, tool
 
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -100,5 +103,12 @@ def processes_that_see(mark: str) -> list[int]:
 
 
 def network_interfaces() -> set[str]:
-    """Names of the host's network interfaces."""
-    return {entry.name for entry in Path("/sys/class/net").iterdir()}
+    """Names of the network interfaces of the network that the caller is in."""
+    return {name for _, name in socket.if_nameindex()}
+
+
+def packet_filter_tables() -> set[str]:
+    """Names of the tables of the packet filter that are the product's, in the network that the caller is in."""
+    listed = run([tool("nft"), "list", "tables"]).ok().output
+    names = (line.split()[-1] for line in listed.splitlines() if line.strip())
+    return {name for name in names if name.startswith(NAME)}

@@ -1,5 +1,6 @@
 """The real server: started on a free port, found through its own files, stopped and searched for left-overs."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -37,6 +38,7 @@ class Server:
     data_dir: Path
     config: Path | None = None
     arguments: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
     _before: "Host | None" = None
     _children_before: set[int] = field(default_factory=set)
@@ -51,6 +53,11 @@ class Server:
     def mark(self) -> str:
         """The end of the data directory's path, as mount tables show it whatever file system it is on."""
         return f"/{self.data_dir.parent.name}/{self.data_dir.name}/"
+
+    @property
+    def name(self) -> str:
+        """What the server calls itself on its host: the beginning of its data directory's digest."""
+        return hashlib.sha256(os.fsencode(self.data_dir.resolve())).hexdigest()[:12]
 
     @property
     def stderr(self) -> str:
@@ -81,6 +88,11 @@ class Server:
         values = self.environment()
         return Keys(values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"])
 
+    @property
+    def network_interface(self) -> str:
+        """Name of the host's interface to the router of the server's functions."""
+        return f"wuwei-{self.name[:8]}"
+
     def environment(self) -> dict[str, str]:
         """The variables of `wuwei env`."""
         return exports_of(self.wuwei("env").ok().output)
@@ -102,7 +114,7 @@ class Server:
         """How the server is started."""
         config = ["--config", str(self.config)] if self.config else []
         where = ["--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
-        return [str(wuwei_binary()), "up", *where, *config, *self.arguments]
+        return [*self.prefix, str(wuwei_binary()), "up", *where, *config, *self.arguments]
 
     def start(self, **environment: str) -> "Server":
         """Starts it, with these variables besides the usual ones, and waits until it serves."""
@@ -192,7 +204,8 @@ class Server:
         found += [f"mount: {line}" for line in leftovers.mounts_of(self.mark)]
         now = Host.now()
         found += [f"network namespace: {name}" for name in now.networks - self._before.networks]
-        found += [f"network interface: {name}" for name in now.interfaces - self._before.interfaces]
+        found += [f"network interface: {name}" for name in now.interfaces & {self.network_interface}]
+        found += [f"packet filter: {name}" for name in now.tables & {f"wuwei-{self.name}"}]
         if cgroups:
             found += [f"cgroup: {path}" for path in sorted(tree.cgroups) if path.exists()]
         return found
@@ -230,6 +243,7 @@ class Host:
 
     networks: frozenset[str]
     interfaces: frozenset[str]
+    tables: frozenset[str]
 
     @classmethod
     def now(cls) -> "Host":
@@ -237,6 +251,7 @@ class Host:
         return cls(
             frozenset(leftovers.named_networks()),
             frozenset(leftovers.network_interfaces()),
+            frozenset(leftovers.packet_filter_tables()),
         )
 
 

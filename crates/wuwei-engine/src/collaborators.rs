@@ -3,20 +3,26 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use wuwei_model::{CodeDigest, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
+use wuwei_model::{CodeDigest, EgressPolicy, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
 use wuwei_recorder::{LogStream, Recorder};
 use wuwei_sandbox::OutputSink;
 use wuwei_store::Store;
 
-/// Finds unpacked packages.
+/// Finds unpacked packages, and what their functions may reach.
 pub(crate) trait CodeStore: Send + Sync {
     /// Directory of the package with this digest.
     fn code_dir(&self, digest: &CodeDigest) -> PathBuf;
+    /// The policy of a function, unless it has the server's default.
+    fn egress(&self, function: &FunctionKey) -> Option<EgressPolicy>;
 }
 
 impl CodeStore for Store {
     fn code_dir(&self, digest: &CodeDigest) -> PathBuf {
         self.packages().code_dir(digest)
+    }
+
+    fn egress(&self, function: &FunctionKey) -> Option<EgressPolicy> {
+        self.egress().get(function)
     }
 }
 

@@ -108,6 +108,7 @@ async fn launch(
         handler: function.settings.handler.clone(),
         memory_mb: function.settings.memory_mb,
         ephemeral_mb: function.settings.ephemeral_mb,
+        egress: shared.code.egress(&function.key),
     };
     let late = |_elapsed| Err(LaunchError::Sandbox(format!("no answer within {} s", LAUNCH_LIMIT.as_secs())));
     match timeout(LAUNCH_LIMIT, shared.factory.launch(spec)).await.unwrap_or_else(late) {

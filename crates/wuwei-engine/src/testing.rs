@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wuwei_model::{
-    Architecture, CodeDigest, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, InvocationId,
+    Architecture, CodeDigest, EgressPolicy, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, InvocationId,
     LastUpdateStatus, LoggingConfig, Runtime, State, Version,
 };
 
@@ -112,6 +112,10 @@ struct FakeCode;
 impl CodeStore for FakeCode {
     fn code_dir(&self, digest: &CodeDigest) -> PathBuf {
         PathBuf::from("code").join(digest.to_hex())
+    }
+
+    fn egress(&self, _function: &FunctionKey) -> Option<EgressPolicy> {
+        None
     }
 }
 

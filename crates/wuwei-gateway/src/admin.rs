@@ -2,6 +2,7 @@
 
 mod code;
 mod cost;
+mod egress;
 mod follow;
 mod keys;
 mod logs;
@@ -80,6 +81,9 @@ async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         (Method::GET, ["v1", "keys"]) => keys::list(&request).await,
         (Method::POST, ["v1", "keys"]) => keys::create(&request).await,
         (Method::DELETE, ["v1", "keys", id]) => keys::delete(&request, id).await,
+        (Method::GET, ["v1", "egress", function]) => egress::show(&request, function).await,
+        (Method::PUT, ["v1", "egress", function]) => egress::set(&request, function).await,
+        (Method::DELETE, ["v1", "egress", function]) => egress::reset(&request, function).await,
         (Method::GET, ["v1", "code", account, region, function, digest]) => {
             code::answer(&request, [account, region, function], digest).await
         }

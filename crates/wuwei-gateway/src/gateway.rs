@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::{Semaphore, watch};
 use wuwei_engine::Engine;
+use wuwei_model::EgressPolicy;
 use wuwei_recorder::Recorder;
 use wuwei_store::Store;
 
@@ -29,6 +30,8 @@ pub struct GatewayOptions {
     pub runtimes: Vec<RuntimeInfo>,
     /// Version of wuwei.
     pub version: String,
+    /// What functions without a policy of their own may reach.
+    pub egress: EgressPolicy,
 }
 
 /// A language runtime of this host.
@@ -120,6 +123,7 @@ pub(crate) mod tests {
             url_domain: "localhost".to_owned(),
             runtimes: Vec::new(),
             version: "0.0.0".to_owned(),
+            egress: wuwei_model::EgressPolicy::Internet,
         }
     }
 }

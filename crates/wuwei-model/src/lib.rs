@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock. Wire formats live at the edge that speaks them.
 
 mod digest;
+mod egress;
 mod function;
 mod function_url;
 mod invocation;
@@ -14,6 +15,7 @@ mod secret;
 pub mod service;
 
 pub use digest::{CodeDigest, ParseCodeDigestError};
+pub use egress::{EgressError, EgressHost, EgressPolicy, EgressTarget, IpNetwork, is_never_reachable, is_public};
 pub use function::{
     Architecture, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, LastUpdateStatus, Runtime,
     RuntimeFamily, State, Version,

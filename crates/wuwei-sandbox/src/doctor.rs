@@ -16,6 +16,7 @@ pub async fn examine(options: SandboxOptions) -> Vec<Finding> {
     let mut findings = findings::of_host(&facts);
     let attempt = match Sandbox::start(options).await {
         Ok(sandbox) => {
+            findings.push(findings::of_egress(sandbox.egress_lack()));
             sandbox.shut_down().await;
             None
         }

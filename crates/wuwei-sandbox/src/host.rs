@@ -6,14 +6,17 @@ mod controls;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use thiserror::Error;
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
 
+use crate::egress::{Lease, Network};
+use crate::instance::ProcessExit;
 use crate::launcher::{Isolation, LaunchRequest, Setup};
-use crate::process::SandboxedProcess;
+use crate::process::{ProcessControls, SandboxedProcess};
 
 pub(crate) use client::LauncherClient;
 
@@ -38,14 +41,23 @@ pub(crate) struct LauncherOptions {
     pub(crate) setup: Setup,
 }
 
-/// Asks the launcher for one sandbox and waits until it stands (its program has been started).
-pub(crate) async fn launch(client: &Arc<LauncherClient>, request: LaunchRequest) -> io::Result<SandboxedProcess> {
+/// Asks the launcher for one sandbox and waits until it stands (its program has been started). It gets the network, or
+/// an empty one.
+pub(crate) async fn launch(
+    client: &Arc<LauncherClient>,
+    request: LaunchRequest,
+    network: Option<Network>,
+) -> io::Result<SandboxedProcess> {
+    let (network, lease) = network.map(|network| (network.namespace, network.lease)).unzip();
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let (output, output_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&output, true)?;
     let wanted = [request.runtime_api, request.relay];
-    let started = client.launch(request, &theirs.into(), &output_end).await?;
+    let started = client.launch(request, &theirs.into(), &output_end, network.as_ref()).await?;
+    if let Some(lease) = &lease {
+        end_without_network(lease, started.exit.clone(), Arc::downgrade(&started.controls));
+    }
     let mut listeners = started.listeners.into_iter();
     let [runtime_api, relay] = wanted.map(|wanted| if wanted { listeners.next() } else { None });
     Ok(SandboxedProcess {
@@ -53,10 +65,29 @@ pub(crate) async fn launch(client: &Arc<LauncherClient>, request: LaunchRequest)
         runtime_api: runtime_api.map(listener).transpose()?,
         relay_listener: relay.map(listener).transpose()?,
         relay: None,
+        lease,
         output: pipe::Receiver::from_owned_fd(output)?,
         exit: started.exit,
         controls: started.controls,
     })
+}
+
+/// A sandbox whose network has ended would wait for answers for ever: it ends, too, and the next one gets a new network.
+fn end_without_network(
+    lease: &Lease,
+    mut exit: watch::Receiver<Option<ProcessExit>>,
+    controls: Weak<dyn ProcessControls>,
+) {
+    let mut lost = lease.lost();
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            lost = lost.wait_for(|lost| *lost) => lost.is_ok(),
+            _exit = exit.wait_for(Option::is_some) => false,
+        };
+        if let Some(controls) = controls.upgrade().filter(|_controls| ended) {
+            controls.kill();
+        }
+    });
 }
 
 fn listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
@@ -83,10 +114,10 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         relay: isolation == Isolation::Full,
     };
     let unavailable = |error: io::Error| StartSandboxError::Unavailable(error.to_string());
-    let mut process = launch(client, request).await.map_err(unavailable)?;
+    let mut process = launch(client, request, None).await.map_err(unavailable)?;
     let exit = process.exit.wait_for(Option::is_some).await.map(|exit| *exit);
     match exit {
-        Ok(Some(crate::ProcessExit::Code(0))) => Ok(()),
+        Ok(Some(ProcessExit::Code(0))) => Ok(()),
         Ok(other) => Err(StartSandboxError::Unavailable(format!("the probe in it ended with {other:?}"))),
         Err(error) => Err(StartSandboxError::Unavailable(error.to_string())),
     }

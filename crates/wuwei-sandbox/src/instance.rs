@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use wuwei_model::{InvocationId, Runtime};
+use wuwei_model::{EgressPolicy, InvocationId, Runtime};
 
 use crate::relay::InstanceIdentity;
 use crate::stream::StreamSink;
@@ -33,6 +33,8 @@ pub struct InstanceSpec {
     pub memory_mb: u32,
     /// Size of `/tmp`, in MB.
     pub ephemeral_mb: u32,
+    /// What it may reach; the server's default when there is none.
+    pub egress: Option<EgressPolicy>,
 }
 
 /// One event on its way into an instance.

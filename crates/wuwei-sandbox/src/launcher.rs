@@ -13,6 +13,6 @@ mod template;
 mod users;
 
 pub(crate) use channel::{Received, receive, send};
-pub(crate) use enclosure::{RELAY_PORT, RUNTIME_API_PORT};
+pub(crate) use enclosure::{RELAY_PORT, RUNTIME_API_PORT, Step, at_step};
 pub use process::run_launcher;
 pub(crate) use protocol::{Bind, Event, Isolation, LaunchRequest, Request, Setup};

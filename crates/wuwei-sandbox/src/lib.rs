@@ -3,6 +3,7 @@
 mod cgroup;
 mod discovery;
 pub mod doctor;
+mod egress;
 mod frames;
 mod host;
 mod instance;
@@ -20,6 +21,7 @@ mod stream;
 mod sys;
 
 pub use discovery::{NodeInterpreter, OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
+pub use egress::{EgressOptions, run_filler};
 pub use host::StartSandboxError;
 pub use instance::{
     InitFailure, Instance, InstanceFactory, InstanceSpec, Invocation, InvokeFailure, LaunchError, OutputSink,

@@ -6,6 +6,7 @@ use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
+use crate::egress::Lease;
 use crate::instance::{ProcessExit, Usage};
 use crate::relay::RelayServer;
 
@@ -19,6 +20,9 @@ pub(crate) struct SandboxedProcess {
     pub(crate) relay_listener: Option<TcpListener>,
     /// The way back to the platform, for as long as the sandbox is there.
     pub(crate) relay: Option<RelayServer>,
+    /// Of its network, for as long as the sandbox is there.
+    #[expect(dead_code, reason = "it is held, and does its work when it is dropped")]
+    pub(crate) lease: Option<Lease>,
     /// Read end of the pipe that is both stdout and stderr.
     pub(crate) output: pipe::Receiver,
     /// `None` while it runs.

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use wuwei_model::{CodeDigest, Runtime};
 
 use crate::discovery::Runtimes;
+use crate::egress::{Egress, EgressOptions, FillerOptions};
 use crate::host::{LauncherClient, LauncherOptions, StartSandboxError, launch, probe};
 use crate::instance::{Instance, InstanceFactory, InstanceSpec, LaunchError};
 use crate::launcher::{Bind, Isolation, LaunchRequest, RELAY_PORT, RUNTIME_API_PORT, Setup};
@@ -39,6 +40,8 @@ pub struct SandboxOptions {
     pub launcher_arguments: Vec<String>,
     /// What the host offers.
     pub runtimes: Runtimes,
+    /// What functions reach.
+    pub egress: EgressOptions,
 }
 
 /// Starts instances in sandboxes.
@@ -48,6 +51,7 @@ pub struct Sandbox {
     runtime_dir: PathBuf,
     mode: SandboxMode,
     relays: OnceLock<Arc<dyn RelayService>>,
+    egress: Egress,
 }
 
 impl Sandbox {
@@ -66,7 +70,12 @@ impl Sandbox {
                 Isolation::Reduced
             }
         };
-        let setup = Setup { server: server_name(&options.data_dir), template: run_dir.join("root"), isolation };
+        let server = server_name(&options.data_dir);
+        let filler = options.egress.filler_arguments.filter(|_| isolation == Isolation::Full).map(|arguments| {
+            let program = options.launcher_program.clone();
+            FillerOptions { program, arguments, server: server.clone(), stocked: options.egress.default.clone() }
+        });
+        let setup = Setup { server, template: run_dir.join("root"), isolation };
         let client = LauncherClient::start(LauncherOptions {
             program: options.launcher_program,
             arguments: options.launcher_arguments,
@@ -77,7 +86,15 @@ impl Sandbox {
             client.shut_down().await;
             return Err(error);
         }
-        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode, relays: OnceLock::new() })
+        let egress = Egress::start(options.egress.default, filler).await;
+        let relays = OnceLock::new();
+        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode, relays, egress })
+    }
+
+    /// Why functions have the policy `none`, whatever theirs is; nothing where policies hold.
+    #[must_use]
+    pub fn egress_lack(&self) -> Option<&str> {
+        self.egress.lack()
     }
 
     /// Gives the instances that are started from now on a way back to the platform; only the first call counts.
@@ -90,6 +107,7 @@ impl Sandbox {
     /// Kills every sandbox and ends the launcher; nothing is left when this returns.
     pub async fn shut_down(&self) {
         self.client.shut_down().await;
+        self.egress.shut_down().await;
     }
 
     fn request(&self, spec: InstanceSpec, layout: &RuntimeLayout) -> LaunchRequest {
@@ -138,6 +156,10 @@ impl Sandbox {
     }
 
     async fn build(&self, spec: InstanceSpec, layout: &RuntimeLayout) -> io::Result<Box<dyn Instance>> {
+        let network = match self.mode {
+            SandboxMode::Full => self.egress.network(spec.egress.as_ref()).await?,
+            SandboxMode::Reduced => None,
+        };
         let relay = self.relays.get().map(|service| service.open(&spec.identity)).transpose()?;
         let mut request = self.request(spec, layout);
         let mut outside = Outside::default();
@@ -167,7 +189,7 @@ impl Sandbox {
         if let Some(relay) = &relay {
             announce(&mut request.environment, relay.as_ref(), &relay_address);
         }
-        let mut process = launch(&self.client, request).await?;
+        let mut process = launch(&self.client, request, network).await?;
         process.runtime_api = process.runtime_api.or(outside.runtime_api);
         let relay_listener = process.relay_listener.take().or(outside.relay);
         let relay = relay_listener.zip(relay);

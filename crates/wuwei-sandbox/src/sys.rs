@@ -9,6 +9,7 @@ mod descriptors;
 mod execute;
 mod landlock;
 mod mount;
+mod namespace;
 mod network;
 mod seccomp;
 
@@ -17,6 +18,7 @@ pub(crate) use descriptors::{adopt_launcher_socket, close_all_but, close_on_exec
 pub(crate) use execute::execute;
 pub(crate) use landlock::landlock_version;
 pub(crate) use mount::{MountAttributes, set_mount_attributes};
+pub(crate) use namespace::enter_new_network_namespace;
 pub(crate) use network::bring_loopback_up;
 pub(crate) use seccomp::{FilterInstruction, install_filter};
 

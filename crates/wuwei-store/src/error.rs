@@ -6,6 +6,7 @@ use thiserror::Error;
 use wuwei_model::Version;
 
 use crate::access_keys::DamagedAccessKeyError;
+use crate::egress::DamagedEgressError;
 use crate::functions::DamagedRecordError;
 use crate::keyvalue::KeyValueError;
 use crate::lock::DataDirectoryError;
@@ -51,6 +52,12 @@ impl From<KeyValueError> for StoreError {
 
 impl From<DamagedRecordError> for StoreError {
     fn from(error: DamagedRecordError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<DamagedEgressError> for StoreError {
+    fn from(error: DamagedEgressError) -> Self {
         Self::Failed(error.into())
     }
 }

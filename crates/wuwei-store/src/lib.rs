@@ -5,6 +5,7 @@
 //! unpacked). [`KeyValue`] is the seam for a clustered implementation.
 
 mod access_keys;
+mod egress;
 mod error;
 mod functions;
 mod keyvalue;
@@ -16,6 +17,7 @@ mod store;
 mod vault;
 
 pub use access_keys::{AccessKey, AccessKeys, DamagedAccessKeyError, Role};
+pub use egress::{DamagedEgressError, EgressRules};
 pub use error::{OpenStoreError, StoreError};
 pub use functions::{DamagedRecordError, Function, Functions, RecordError};
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::access_keys::AccessKeys;
+use crate::egress::EgressRules;
 use crate::error::{OpenStoreError, StoreError};
 use crate::functions::Functions;
 use crate::keyvalue::{Expected, KeyValue};
@@ -28,6 +29,7 @@ pub struct Store {
 struct Parts {
     functions: Functions,
     access_keys: AccessKeys,
+    egress: EgressRules,
     packages: Packages,
     _lock: Arc<DirectoryLock>,
 }
@@ -47,10 +49,11 @@ impl Store {
 
         let functions = Functions::new(Arc::clone(&database), Arc::clone(&vault));
         let referenced = functions.settle().await.map_err(OpenStoreError::Contents)?;
+        let egress = EgressRules::load(Arc::clone(&database)).await.map_err(OpenStoreError::Contents)?;
         let access_keys = AccessKeys::load(database, vault).await.map_err(OpenStoreError::Contents)?;
         let packages =
             Packages::open(data_dir, Arc::clone(&lock), referenced).await.map_err(OpenStoreError::Packages)?;
-        Ok(Self { parts: Arc::new(Parts { functions, access_keys, packages, _lock: lock }) })
+        Ok(Self { parts: Arc::new(Parts { functions, access_keys, egress, packages, _lock: lock }) })
     }
 
     /// The catalog.
@@ -63,6 +66,12 @@ impl Store {
     #[must_use]
     pub fn packages(&self) -> &Packages {
         &self.parts.packages
+    }
+
+    /// What functions may reach.
+    #[must_use]
+    pub fn egress(&self) -> &EgressRules {
+        &self.parts.egress
     }
 
     /// Access keys of the API.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use wuwei_model::{EgressError, EgressPolicy};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     /// Builds sandboxes for the server; started by it
     #[command(name = "__launcher", hide = true)]
     Launcher,
+    /// Makes networks for the server; started by it
+    #[command(name = "__filler", hide = true)]
+    Filler,
 }
 
 #[derive(Debug, Default, Args)]
@@ -102,6 +106,10 @@ pub(crate) struct UpOptions {
     /// How much isolation a function needs to start [default: full]
     #[arg(long, value_name = "MODE", value_enum)]
     pub(crate) sandbox: Option<SandboxMode>,
+    /// What functions may reach that have no policy of their own: none, internet, or a list of host:port and
+    /// network[:port] with commas [default: internet]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) egress: Option<EgressPolicy>,
 }
 
 /// How functions are isolated.
@@ -141,6 +149,10 @@ pub(crate) struct DeployOptions {
     /// ARN of the role
     #[arg(long, value_name = "ARN")]
     pub(crate) role: Option<String>,
+    /// What it may reach: none, internet, or a list of host:port and network[:port] with commas; default goes back to
+    /// the server's
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) egress: Option<EgressWish>,
     /// Give the function a URL: for anybody (NONE, the default), or for holders of keys (AWS_IAM)
     #[arg(
         long, value_name = "AUTH", value_enum, ignore_case = true,
@@ -191,6 +203,23 @@ impl UrlMode {
             Self::Buffered => "BUFFERED",
             Self::ResponseStream => "RESPONSE_STREAM",
         }
+    }
+}
+
+/// What a deployer wants a function to reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EgressWish {
+    /// What the server has for all.
+    Default,
+    /// This.
+    Own(EgressPolicy),
+}
+
+impl FromStr for EgressWish {
+    type Err = EgressError;
+
+    fn from_str(text: &str) -> Result<Self, EgressError> {
+        if text == "default" { Ok(Self::Default) } else { text.parse().map(Self::Own) }
     }
 }
 

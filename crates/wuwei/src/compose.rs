@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
+use wuwei_model::EgressPolicy;
 use wuwei_sandbox::doctor::{Finding, Status};
-use wuwei_sandbox::{OfferedRuntime, Runtimes, Sandbox, SandboxOptions, SearchPaths, StartSandboxError};
+use wuwei_sandbox::{EgressOptions, OfferedRuntime, Runtimes, Sandbox, SandboxOptions, SearchPaths, StartSandboxError};
 
 use crate::arguments::SandboxMode;
 use crate::config::{Environment, Settings};
@@ -13,6 +14,8 @@ use crate::failure::{Exit, Failure};
 
 /// Hidden command under which the binary becomes a launcher.
 pub(crate) const LAUNCHER_COMMAND: &str = "__launcher";
+/// Hidden command under which the binary becomes a filler.
+const FILLER_COMMAND: &str = "__filler";
 
 /// A sandbox that is ready to start instances.
 pub(crate) struct ComposedSandbox {
@@ -98,7 +101,10 @@ pub(crate) async fn compose_sandbox(
         SandboxMode::Reduced => (wuwei_sandbox::SandboxMode::Reduced, found),
     };
     let runtimes = found.list().iter().map(describe).collect();
-    let sandbox = Sandbox::start(options(settings.data_dir.clone(), mode, found)).await.map_err(no_sandbox)?;
+    let sandbox = {
+        let options = options(settings.data_dir.clone(), mode, found, settings.egress.clone());
+        Sandbox::start(options).await.map_err(no_sandbox)?
+    };
     if settings.sandbox == SandboxMode::Reduced {
         tracing::warn!("reduced sandbox: functions see this machine's files and network");
         if !rustix::process::geteuid().is_root() {
@@ -106,6 +112,8 @@ pub(crate) async fn compose_sandbox(
                 "reduced sandbox as an ordinary user: functions run as your user and can read the server's keys"
             );
         }
+    } else if let Some(lack) = sandbox.egress_lack() {
+        tracing::warn!(lack, "functions have no network, whatever their policy says: see `wuwei doctor`");
     }
     Ok(ComposedSandbox { sandbox: Arc::new(sandbox), runtimes })
 }
@@ -117,6 +125,13 @@ pub(crate) fn run_launcher() -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The body of the hidden `__filler` command: this process becomes the filler and ends with it.
+pub(crate) fn run_filler() -> Result<Exit, Failure> {
+    crate::up::start_telemetry(None)?;
+    wuwei_sandbox::run_filler().map_err(|error| Failure::local("cannot make networks of functions").because(error))?;
+    Ok(Exit::Done)
+}
+
 /// What this host offers to sandboxes.
 pub(crate) async fn examine_host(environment: &Environment) -> Result<Vec<HostFinding>, Failure> {
     let runtimes = discover(environment).await?;
@@ -124,12 +139,18 @@ pub(crate) async fn examine_host(environment: &Environment) -> Result<Vec<HostFi
         .prefix("wuwei-doctor-")
         .tempdir()
         .map_err(|error| Failure::local("cannot make a directory for the examination").because(error))?;
-    let options = options(scratch.path().to_owned(), wuwei_sandbox::SandboxMode::Full, runtimes);
+    let options =
+        options(scratch.path().to_owned(), wuwei_sandbox::SandboxMode::Full, runtimes, EgressPolicy::Internet);
     let findings = wuwei_sandbox::doctor::examine(options).await;
     Ok(findings.into_iter().map(HostFinding::from).collect())
 }
 
-fn options(data_dir: PathBuf, mode: wuwei_sandbox::SandboxMode, runtimes: Runtimes) -> SandboxOptions {
+fn options(
+    data_dir: PathBuf,
+    mode: wuwei_sandbox::SandboxMode,
+    runtimes: Runtimes,
+    egress: EgressPolicy,
+) -> SandboxOptions {
     SandboxOptions {
         data_dir,
         mode,
@@ -137,6 +158,7 @@ fn options(data_dir: PathBuf, mode: wuwei_sandbox::SandboxMode, runtimes: Runtim
         launcher_program: PathBuf::from("/proc/self/exe"),
         launcher_arguments: vec![LAUNCHER_COMMAND.to_owned()],
         runtimes,
+        egress: EgressOptions { filler_arguments: Some(vec![FILLER_COMMAND.to_owned()]), default: egress },
     }
 }
 

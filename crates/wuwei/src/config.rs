@@ -1,5 +1,6 @@
 //! Configuration: the command line over the file over the defaults. The only reader of environment variables.
 
+mod egress;
 mod environment;
 mod file;
 mod known_keys;
@@ -8,8 +9,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use egress::EgressEntries;
 pub(crate) use environment::Environment;
 pub(crate) use known_keys::parse_table;
+use wuwei_model::EgressPolicy;
 
 use crate::arguments::{SandboxMode, UpOptions};
 use crate::failure::Failure;
@@ -51,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) memory_mb: u64,
     /// Concurrent executions of an account.
     pub(crate) account_concurrency: u32,
+    /// What functions without a policy of their own may reach.
+    pub(crate) egress: EgressPolicy,
 }
 
 impl Settings {
@@ -85,6 +90,11 @@ impl Settings {
                 None => machine_memory_mb()? * MEMORY_PERCENT_DEFAULT / 100,
             },
             account_concurrency: file.account_concurrency.unwrap_or(wuwei_model::limits::ACCOUNT_CONCURRENCY),
+            egress: match (&options.egress, file.egress) {
+                (Some(given), _) => given.clone(),
+                (None, Some(entries)) => entries.policy()?,
+                (None, None) => EgressPolicy::Internet,
+            },
         };
         settings.check()?;
         Ok(settings)

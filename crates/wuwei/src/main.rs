@@ -36,9 +36,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
-    // The launcher stays single-threaded, so it is entered before any runtime exists.
-    if let Command::Launcher = &arguments.command {
-        return compose::run_launcher();
+    // Launcher and filler stay single-threaded, so they are entered before any runtime exists.
+    match &arguments.command {
+        Command::Launcher => return compose::run_launcher(),
+        Command::Filler => return compose::run_filler(),
+        _ => {}
     }
     let environment = Environment::read();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -65,5 +67,6 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Doctor => commands::doctor::run(session).await,
         Command::Completions(options) => commands::completions::run(session, options.shell),
         Command::Launcher => compose::run_launcher(),
+        Command::Filler => compose::run_filler(),
     }
 }

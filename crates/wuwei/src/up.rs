@@ -192,6 +192,7 @@ fn gateway_of(settings: &Settings, endpoint: String, parts: Parts) -> Gateway {
         url_domain: settings.url_domain.clone(),
         runtimes: parts.runtimes.into_iter().map(describe).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        egress: settings.egress.clone(),
     };
     Gateway::new(options, parts.store, parts.engine, parts.recorder)
 }

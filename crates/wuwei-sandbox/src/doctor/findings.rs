@@ -190,6 +190,19 @@ fn landlock(facts: &HostFacts) -> Finding {
 const NODE_FIX: &str =
     "install Node.js 20, 22 or 24: https://nodejs.org, or apt-get install nodejs where that is new enough";
 
+pub(super) fn of_egress(lack: Option<&str>) -> Finding {
+    match lack {
+        None => Finding::good("egress", "functions can have networks, and policies hold"),
+        Some(reason) => Finding::lacking(
+            "egress",
+            Status::Degraded,
+            reason,
+            "functions have no network, whatever their policy says",
+            "run wuwei as root with nftables installed (apt-get install nftables), on a kernel with nf_tables and veth",
+        ),
+    }
+}
+
 pub(super) fn of_runtimes(runtimes: &Runtimes) -> Finding {
     let found = runtimes.found();
     let (costs, fix) = match (found.contains("python"), found.contains("nodejs")) {

@@ -91,6 +91,7 @@ impl LauncherClient {
         mut request: LaunchRequest,
         control: &OwnedFd,
         output: &OwnedFd,
+        network: Option<&OwnedFd>,
     ) -> io::Result<Started> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         request.id = id;
@@ -101,7 +102,9 @@ impl LauncherClient {
         self.state().entries.insert(id, Entry { answer: Some(answer), exit, final_usage: Arc::clone(&final_usage) });
         let mut unwanted = KillUnlessKept { client: Some(Arc::clone(self)), id };
         let request = Request::Launch(Box::new(request));
-        let sent = send_async(&connection.socket, &request, &[control.as_fd(), output.as_fd()]).await;
+        let descriptors: Vec<BorrowedFd<'_>> =
+            [Some(control), Some(output), network].into_iter().flatten().map(|descriptor| descriptor.as_fd()).collect();
+        let sent = send_async(&connection.socket, &request, &descriptors).await;
         if let Err(error) = sent {
             self.state().entries.remove(&id);
             unwanted.client = None;

@@ -38,13 +38,13 @@ const NOT_RUN: i32 = 126;
 
 /// A step of building a sandbox that failed.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     step: String,
     cause: io::Error,
 }
 
 impl Step {
-    pub(super) fn new(step: impl Into<String>, cause: io::Error) -> Self {
+    pub(crate) fn new(step: impl Into<String>, cause: io::Error) -> Self {
         Self { step: step.into(), cause }
     }
 }
@@ -56,7 +56,7 @@ impl fmt::Display for Step {
 }
 
 /// Names the step that a result belongs to.
-pub(super) fn at_step<T, E: Into<io::Error>>(step: &str, result: Result<T, E>) -> Result<T, Step> {
+pub(crate) fn at_step<T, E: Into<io::Error>>(step: &str, result: Result<T, E>) -> Result<T, Step> {
     result.map_err(|error| Step::new(step, error.into()))
 }
 
@@ -90,6 +90,8 @@ pub(super) struct Enclosure<'launcher> {
     pub(super) report: OwnedFd,
     pub(super) control: &'launcher OwnedFd,
     pub(super) output: &'launcher OwnedFd,
+    /// Whether the network is new and its own, and not one that was made ready.
+    pub(super) empty_network: bool,
     /// Uid and gid to take in reduced isolation, when the launcher is root.
     pub(super) reduced_uid: Option<u32>,
 }
@@ -131,7 +133,9 @@ impl Enclosure<'_> {
         at_step("set host name", rustix::system::sethostname(b"sandbox"))?;
         let view = View { template: &self.template, binds: &self.binds, ephemeral_mb: self.request.ephemeral_mb };
         view.enter()?;
-        at_step("bring loopback up", bring_loopback_up())?;
+        if self.empty_network {
+            at_step("bring loopback up", bring_loopback_up())?;
+        }
         let wanted = [(self.request.runtime_api, RUNTIME_API_PORT), (self.request.relay, RELAY_PORT)];
         let wanted = wanted.into_iter().filter(|(wanted, _)| *wanted);
         wanted.map(|(_, port)| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", port)))).collect()

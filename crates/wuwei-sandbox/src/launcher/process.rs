@@ -11,7 +11,7 @@ use rustix::time::Timespec;
 
 use super::channel::{Received, receive, send};
 use super::protocol::{Event, Isolation, LaunchRequest, Request, Setup};
-use super::slot::{Ground, Slot};
+use super::slot::{Ground, Handed, Slot};
 use super::template::Template;
 use super::users::HostUsers;
 use crate::cgroup::{Hierarchies, Mounts};
@@ -64,7 +64,8 @@ fn prepare(setup: Setup) -> Result<Ground, String> {
             return Err(format!("{error}{cause}"));
         }
     };
-    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users })
+    let network = fs::File::open("/proc/self/ns/net").map_err(|error| format!("open the own network: {error}"))?.into();
+    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users, network })
 }
 
 struct Launcher {
@@ -152,12 +153,15 @@ impl Launcher {
     }
 
     fn launch(&mut self, request: &LaunchRequest, descriptors: Vec<OwnedFd>) -> io::Result<()> {
-        let Ok([control, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
-            let reason = "the launch came without its two descriptors".to_owned();
+        let mut descriptors = descriptors.into_iter();
+        let (Some(control), Some(output), network, None) =
+            (descriptors.next(), descriptors.next(), descriptors.next(), descriptors.next())
+        else {
+            let reason = "the launch came without its descriptors".to_owned();
             return self.tell(&Event::Failed { id: request.id, reason }, &[]);
         };
         let index = self.free_index();
-        match Slot::launch(&self.ground, request, index, &control, &output) {
+        match Slot::launch(&self.ground, request, index, &Handed { control, output, network }) {
             Ok(slot) => {
                 let watch = |descriptor: BorrowedFd<'_>, token| {
                     epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(token), epoll::EventFlags::IN)

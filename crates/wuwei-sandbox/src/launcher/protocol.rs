@@ -34,7 +34,8 @@ pub(crate) struct Bind {
     pub(crate) target: PathBuf,
 }
 
-/// One sandbox to build. Comes with two descriptors: the child's control socket, and the write end of its output.
+/// One sandbox to build. Comes with two descriptors, the child's control socket and the write end of its output; and
+/// with a third, of a network namespace, unless it is to have an empty one of its own (full isolation only).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LaunchRequest {
     /// Chosen by the server, unique per launcher.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Gid, Uid};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::channel::{receive, send};
 use super::enclosure::{Enclosure, Proceed, Report, Step, at_step, leave};
@@ -28,6 +29,16 @@ pub(super) struct Ground {
     pub(super) filter: Filter,
     /// Where slots get host users of their own from; absent when the launcher is no root and may not give any.
     pub(super) users: Option<HostUsers>,
+    /// The launcher's own network namespace.
+    pub(super) network: OwnedFd,
+}
+
+/// What the server gives to a sandbox.
+pub(super) struct Handed {
+    pub(super) control: OwnedFd,
+    pub(super) output: OwnedFd,
+    /// A network that was made ready; without it the sandbox gets an empty one.
+    pub(super) network: Option<OwnedFd>,
 }
 
 /// A sandbox that was cloned and is not yet cleaned up.
@@ -50,13 +61,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Clones a sandbox; it builds itself from here on and reports.
-    pub(super) fn launch(
-        ground: &Ground,
-        request: &LaunchRequest,
-        index: u32,
-        control: &OwnedFd,
-        output: &OwnedFd,
-    ) -> Result<Self, Step> {
+    pub(super) fn launch(ground: &Ground, request: &LaunchRequest, index: u32, handed: &Handed) -> Result<Self, Step> {
         let limits = Limits { memory_mb: request.memory_mb };
         let cgroup = match &ground.hierarchies {
             Some(hierarchies) => Some(at_step(
@@ -65,7 +70,7 @@ impl Slot {
             )?),
             None => None,
         };
-        let launched = Self::clone_enclosed(ground, request, index, control, output, cgroup.as_ref());
+        let launched = Self::clone_enclosed(ground, request, index, handed, cgroup.as_ref());
         match launched {
             Ok((pid, pidfd, report)) => Ok(Self {
                 id: request.id,
@@ -92,14 +97,16 @@ impl Slot {
         ground: &Ground,
         request: &LaunchRequest,
         index: u32,
-        control: &OwnedFd,
-        output: &OwnedFd,
+        handed: &Handed,
         cgroup: Option<&SlotCgroup>,
     ) -> Result<(Pid, OwnedFd, OwnedFd), Step> {
         let uid = at_step("choose a host user", ground.users.as_ref().map(|users| users.of_slot(index)).transpose())?;
         if let Some(uid) = uid {
             // Else opening /dev/stdout inside would be refused: the pipe belongs to the server's user.
-            at_step("own the output", rustix::fs::fchown(output, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid))))?;
+            at_step(
+                "own the output",
+                rustix::fs::fchown(&handed.output, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid))),
+            )?;
         }
         let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let (ours, theirs) = at_step("make report socket", pair)?;
@@ -111,8 +118,9 @@ impl Slot {
             filter: &ground.filter,
             tasks: at_step("open control groups", cgroup.map_or_else(|| Ok(Vec::new()), SlotCgroup::open_tasks))?,
             report: theirs,
-            control,
-            output,
+            control: &handed.control,
+            output: &handed.output,
+            empty_network: handed.network.is_none(),
             reduced_uid: uid,
         };
         let unified = at_step("open control group", cgroup.map_or(Ok(None), SlotCgroup::open_unified))?;
@@ -120,7 +128,8 @@ impl Slot {
             Isolation::Full => namespaces(),
             Isolation::Reduced => 0,
         };
-        match at_step("clone", clone_process(flags, unified.as_ref().map(|directory| directory.as_fd())))? {
+        let network = handed.network.as_ref().map(|ready| (ready, &ground.network));
+        match clone_in(network, flags, unified.as_ref())? {
             Cloned::Child => leave(enclosure.run()),
             Cloned::Parent { pid, pidfd } => {
                 let mapped = match ground.setup.isolation {
@@ -212,6 +221,29 @@ impl Slot {
     pub(super) fn usage(&self) -> Usage {
         Meter::new(self.open_meter()).usage()
     }
+}
+
+/// Clones in a network that was made ready, if there is one, and comes back to the launcher's own.
+///
+/// The child cannot enter by itself: the network belongs to the host's user namespace, so that nobody inside has a
+/// privilege over it.
+fn clone_in(network: Option<(&OwnedFd, &OwnedFd)>, flags: u64, unified: Option<&OwnedFd>) -> Result<Cloned, Step> {
+    let unified = unified.map(|directory| directory.as_fd());
+    let Some((ready, own)) = network else { return at_step("clone", clone_process(flags, unified)) };
+    at_step("enter the network", enter_network(ready))?;
+    let cloned = clone_process(flags & !u64::from(libc::CLONE_NEWNET.unsigned_abs()), unified);
+    if !matches!(cloned, Ok(Cloned::Child))
+        && let Err(error) = enter_network(own)
+    {
+        // In another network than its own it would hand that out to others: the server starts a new launcher.
+        tracing::error!(%error, "the launcher cannot return to its own network");
+        leave(1);
+    }
+    at_step("clone", cloned)
+}
+
+fn enter_network(namespace: &OwnedFd) -> io::Result<()> {
+    Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
 /// All namespaces but cgroup (entered later) and time.

@@ -18,12 +18,15 @@ const CONFIGURATION: [&str; 5] =
 /// Device nodes that a sandbox has.
 pub(super) const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
+/// Where to ask for names; without a network nothing is there, which programs notice at once.
+const RESOLVERS: &str = "nameserver 169.254.0.1\noptions timeout:3 attempts:2\n";
+
 const FILES: [(&str, &str); 5] = [
     ("etc/passwd", "root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:993:990::/tmp:/sbin/nologin\n"),
     ("etc/group", "root:x:0:\nsbx_user1051:x:990:\n"),
     ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
-    ("etc/resolv.conf", ""),
+    ("etc/resolv.conf", RESOLVERS),
 ];
 
 /// The template on disk, and what every sandbox shows of the host.
@@ -151,6 +154,11 @@ mod tests {
             std::fs::create_dir(directory.path().join(name)).unwrap();
         }
         assert_eq!(java_configuration(directory.path()), [Path::new("etc/java-17-openjdk")]);
+    }
+
+    #[test]
+    fn names_are_asked_for_where_the_router_is() {
+        assert!(super::RESOLVERS.starts_with(&format!("nameserver {}\n", crate::egress::ROUTER)));
     }
 
     #[test]

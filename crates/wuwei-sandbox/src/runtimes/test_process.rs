@@ -160,6 +160,7 @@ pub(crate) fn spec(runtime: &str, code_dir: &Path) -> InstanceSpec {
         environment: Vec::new(),
         memory_mb: 128,
         ephemeral_mb: 512,
+        egress: None,
     }
 }
 
@@ -234,6 +235,7 @@ fn spawn(mut command: Command, runtime_api: Option<TcpListener>) -> io::Result<S
         runtime_api,
         relay_listener: None,
         relay: None,
+        lease: None,
         output,
         exit,
         controls,

@@ -3,13 +3,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use wuwei_model::{FunctionKey, InvocationId, Runtime};
+use wuwei_model::{EgressPolicy, FunctionKey, InvocationId, Runtime};
 
 use super::{Sandbox, SandboxMode, SandboxOptions, server_name, set_path};
 use crate::runtimes::RuntimeLayout;
 use crate::{
-    Instance, InstanceFactory as _, InstanceIdentity, InstanceSpec, Invocation, OutputSink, Reply, Runtimes,
-    SearchPaths,
+    EgressOptions, Instance, InstanceFactory as _, InstanceIdentity, InstanceSpec, Invocation, OutputSink, Reply,
+    Runtimes, SearchPaths,
 };
 
 fn layout(path: &str) -> RuntimeLayout {
@@ -59,6 +59,7 @@ async fn start(directory: &tempfile::TempDir, mode: SandboxMode) -> Sandbox {
             directories: vec![PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")],
             ..SearchPaths::default()
         }),
+        egress: EgressOptions { filler_arguments: None, default: EgressPolicy::None },
     };
     Sandbox::start(options).await.unwrap()
 }
@@ -91,6 +92,7 @@ async fn launch(sandbox: &Sandbox, runtime: &str, code_dir: PathBuf) -> Box<dyn 
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         memory_mb: 128,
         ephemeral_mb: 512,
+        egress: None,
     };
     sandbox.launch(spec).await.unwrap()
 }

@@ -9,7 +9,7 @@ use wuwei_model::CodeDigest;
 use super::Session;
 use super::ls::size;
 use super::runtimes::offered;
-use crate::arguments::DeployOptions;
+use crate::arguments::{DeployOptions, EgressWish};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output::{FAINT, GOOD, STRONG};
@@ -27,6 +27,11 @@ pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exi
     let name = match options.name.or(project.name) {
         Some(name) => name,
         None => source.default_name()?,
+    };
+    let egress = match (options.egress, project.egress) {
+        (Some(wish), _) => Some(wish),
+        (None, Some(entries)) => Some(EgressWish::Own(entries.policy()?)),
+        (None, None) => None,
     };
     let wishes = Wishes { runtime: options.runtime.or(project.runtime), handler: options.handler.or(project.handler) };
     let packaging = tokio::task::spawn_blocking(move || {
@@ -48,6 +53,7 @@ pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exi
         timeout_s: options.timeout.or(project.timeout),
         environment: if given.is_empty() { project.environment } else { Some(given) },
         role: options.role,
+        egress,
     };
     let deployed = remote::deploy(&client, &desired).await?;
     let address = match options.url {

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::egress::EgressEntries;
 use super::known_keys::parse_table;
 use crate::arguments::SandboxMode;
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ const KEYS: &[&str] = &[
     "keep_alive_s",
     "memory_mb",
     "account_concurrency",
+    "egress",
 ];
 
 /// The configuration file of `wuwei up --config`. Every key is optional.
@@ -44,6 +46,8 @@ pub(super) struct ConfigFile {
     pub(super) memory_mb: Option<u64>,
     /// Concurrent executions of an account.
     pub(super) account_concurrency: Option<u32>,
+    /// What functions without a policy of their own may reach.
+    pub(super) egress: Option<EgressEntries>,
 }
 
 /// Value of `auth`.

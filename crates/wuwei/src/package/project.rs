@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::parse_table;
+use crate::config::{EgressEntries, parse_table};
 use crate::failure::Failure;
 
 /// Name of the project file; never part of the package, because it may hold values that others must not see.
 pub(super) const FILE_NAME: &str = "wuwei.toml";
-const KEYS: &[&str] = &["name", "runtime", "handler", "memory", "timeout", "environment"];
+const KEYS: &[&str] = &["name", "runtime", "handler", "memory", "timeout", "environment", "egress"];
 
 /// What `wuwei.toml` in a function's directory may say. The command line wins. `Debug` shows no values of variables.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +27,8 @@ pub(crate) struct Project {
     pub(crate) timeout: Option<u32>,
     /// Environment variables.
     pub(crate) environment: Option<BTreeMap<String, String>>,
+    /// What it may reach; without it, what the server has for it already.
+    pub(crate) egress: Option<EgressEntries>,
 }
 
 impl Project {

@@ -14,6 +14,8 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
             if !functions.delete(key).await? {
                 return Err(ApiError::function_not_found(&key.arn()));
             }
+            // A crash in between leaves it to the next start, which removes what has no function.
+            call.parts.store.egress().remove(key).await?;
             // AWS keeps the log group until someone deletes it; there is no API for that here yet, and the next
             // function of this name may be somebody else's.
             if let Err(error) = call.parts.recorder.forget(key).await {

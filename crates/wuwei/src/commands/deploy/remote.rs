@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use wuwei_model::CodeDigest;
 
-use crate::client::{Client, Question, function_path};
+use crate::arguments::EgressWish;
+use crate::client::{Client, Question, encode, function_path};
 use crate::failure::{Exit, Failure};
 
 /// How long the server may take to make a function ready.
@@ -31,6 +32,7 @@ pub(super) struct Desired {
     pub(super) timeout_s: Option<u32>,
     pub(super) environment: Option<BTreeMap<String, String>>,
     pub(super) role: Option<String>,
+    pub(super) egress: Option<EgressWish>,
 }
 
 impl fmt::Debug for Desired {
@@ -103,9 +105,17 @@ impl Action {
 pub(super) async fn deploy(client: &Client, desired: &Desired) -> Result<Deployed, Failure> {
     let path = function_path(&desired.name, "/configuration");
     let action = match client.try_ask(Question::new(Method::GET, path)).await? {
-        Ok(answer) => update(client, desired, answer.json()?).await?,
+        Ok(answer) => {
+            // First, so that new code never runs with what it shall not reach any more.
+            let opened = set_egress(client, desired).await?;
+            match update(client, desired, answer.json()?).await? {
+                Action::Unchanged if opened => Action::Updated,
+                action @ (Action::Created | Action::Updated | Action::Unchanged) => action,
+            }
+        }
         Err(refusal) if refusal.is_not_found() => {
             create(client, desired).await?;
+            set_egress(client, desired).await?;
             Action::Created
         }
         Err(refusal) => return Err(refusal.into_failure()),
@@ -126,6 +136,26 @@ async fn create(client: &Client, desired: &Desired) -> Result<(), Failure> {
         .or_insert_with(|| json!(format!("arn:aws:iam::{}:role/wuwei-function", client.target().account)));
     client.ask(Question::new(Method::POST, "/2015-03-31/functions").json(&members)?).await?;
     Ok(())
+}
+
+/// Sets what the function may reach, when that was asked for and is not so; whether it changed.
+async fn set_egress(client: &Client, desired: &Desired) -> Result<bool, Failure> {
+    let Some(wish) = &desired.egress else { return Ok(false) };
+    let path = format!("/_wuwei/v1/egress/{}", encode(&desired.name));
+    let before = client.ask(Question::new(Method::GET, path.clone())).await?.json()?;
+    let question = match wish {
+        EgressWish::Default if before.get("source") == Some(&json!("server")) => return Ok(false),
+        EgressWish::Default => Question::new(Method::DELETE, path),
+        EgressWish::Own(policy) => {
+            let is_own = before.get("source") == Some(&json!("function"));
+            if is_own && before.get("egress") == Some(&json!(policy.to_string())) {
+                return Ok(false);
+            }
+            Question::new(Method::PUT, path).json(&json!({"egress": policy.to_string()}))?
+        }
+    };
+    client.ask(question).await?;
+    Ok(true)
 }
 
 /// Changes what differs: code first, then settings, each waited for.
@@ -211,6 +241,7 @@ mod tests {
             timeout_s: Some(5),
             environment: None,
             role: None,
+            egress: None,
         }
     }
 
