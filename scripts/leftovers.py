@@ -2,7 +2,7 @@
 
 Other servers count for nothing.
 
-`leftovers.py before FILE` remembers the mounts of this machine. `leftovers.py during FILE PID` adds the server's
+FILE lies beside the server's data. `leftovers.py before FILE` remembers the mounts of that directory. `leftovers.py during FILE PID` adds the server's
 processes, their namespaces and their cgroups, while it runs. `leftovers.py after FILE` prints what is still there, and
 exits with 1 when that is anything.
 """
@@ -70,9 +70,10 @@ def namespaces_of(pid: int) -> set[str]:
     return found
 
 
-def mounts() -> list[str]:
-    """Mount points of this machine, as this process sees them."""
-    return sorted(line.split()[4] for line in (PROC / "self/mountinfo").read_text().splitlines())
+def mounts_from(directory: Path) -> list[str]:
+    """Mount points of this machine that show something of a directory, or lie in it; others mount things, too."""
+    lines = [line.split() for line in (PROC / "self/mountinfo").read_text().splitlines()]
+    return sorted(fields[4] for fields in lines if any(f"{directory}/" in field for field in fields[3:5]))
 
 
 def servers_of(pid: int) -> set[str]:
@@ -101,7 +102,7 @@ def networks_of(servers: list[str]) -> list[str]:
 
 def before(file: Path) -> int:
     """Remembers what was there before the server."""
-    file.write_text(json.dumps({"mounts": mounts(), "servers": [], "processes": {}, "namespaces": []}))
+    file.write_text(json.dumps({"mounts": mounts_from(file.parent.resolve()), "servers": [], "processes": {}, "namespaces": []}))
     return 0
 
 
@@ -136,7 +137,7 @@ def after(file: Path) -> int:
     older = [pid for pid in pids() if (stat := stat_of(pid)) and int(stat[2]) <= record.get("at_tick", 0)]
     held = {namespace for pid in older for namespace in namespaces_of(pid) & made}
     left += [f"namespace {namespace}" for namespace in sorted(held)]
-    left += [f"mount {path}" for path in mounts() if path not in record["mounts"]]
+    left += [f"mount {path}" for path in mounts_from(file.parent.resolve()) if path not in record["mounts"]]
     left += [f"cgroup {path}" for path in cgroups_of(record["servers"])]
     left += networks_of(record["servers"])
     for item in left:
