@@ -2,9 +2,9 @@
 
 Other servers count for nothing.
 
-FILE lies beside the server's data. `leftovers.py before FILE` remembers the mounts of that directory. `leftovers.py during FILE PID` adds the server's
-processes, their namespaces and their cgroups, while it runs. `leftovers.py after FILE` prints what is still there, and
-exits with 1 when that is anything.
+FILE lies beside the server's data. `leftovers.py before FILE` remembers the mounts of that directory. `leftovers.py
+during FILE PID` adds the server's processes, their namespaces and their cgroups, while it runs. `leftovers.py after
+FILE` prints what is still there, and exits with 1 when that is anything.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def networks_of(servers: list[str]) -> list[str]:
 
 def before(file: Path) -> int:
     """Remembers what was there before the server."""
-    file.write_text(json.dumps({"mounts": mounts_from(file.parent.resolve()), "servers": [], "processes": {}, "namespaces": []}))
+    mounts = mounts_from(file.parent.resolve())
+    file.write_text(json.dumps({"mounts": mounts, "servers": [], "processes": {}, "namespaces": []}))
     return 0
 
 
