@@ -1,9 +1,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm build lint audit
+.PHONY: help demo test test-vm build lint audit bench bench-quick
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: ## Build, start a server, deploy the examples and call them; Ctrl-C stops it
 	@scripts/demo.sh
@@ -24,3 +24,9 @@ lint: ## Check formatting, lints, licences and Python style
 audit: ## Check the dependencies for known vulnerabilities (downloads the RustSec database)
 	@scripts/install-cargo-deny.sh
 	@. scripts/common.sh; use_rust; cargo deny check advisories
+
+bench: ## Measure wuwei beside bare floors and peers, about a quarter of an hour; writes docs/benchmarks.md
+	@scripts/bench.sh
+
+bench-quick: ## The same in three minutes with too few samples to quote; writes bench/results/latest.md
+	@scripts/bench.sh --quick

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing for `make demo` (argument `demo`, the default) or `make test` (argument `test`).
+# Installs what is missing for `make demo` (argument `demo`, the default) `make test` (argument `test`) or `make bench`
+# (argument `bench`).
 # Debian and Ubuntu. What is there already stays as it is; when all is there, this takes well under a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +10,12 @@ purpose=${1:-demo}
 
 packages=()
 need() { packages+=("$1"); }
+
+# The benchmarks need what the tests need, and count system calls.
+if [ "$purpose" = bench ]; then
+    purpose=test
+    command -v strace >/dev/null || need strace
+fi
 
 command -v cc >/dev/null && command -v make >/dev/null || need build-essential
 command -v curl >/dev/null || need curl

@@ -11,8 +11,10 @@ scripts/install-cargo-deny.sh
 
 step "cargo fmt"
 cargo fmt --all --check
+cargo fmt --manifest-path bench/Cargo.toml --all --check
 step "cargo clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy --manifest-path bench/Cargo.toml --workspace --all-targets --locked -- -D warnings
 step "cargo deny"
 cargo deny --locked check bans licenses sources
 step "ruff"

@@ -15,6 +15,7 @@ cargo test --workspace --locked || rust=$?
 
 step "pytest"
 black_box=0
+.venv/bin/python -m pytest bench/tests -q || black_box=$?
 .venv/bin/python -m pytest tests -q || black_box=$?
 
 [ "$rust" -eq 0 ] || fail "cargo test failed (its summary stands above pytest's)"

@@ -1,0 +1,166 @@
+"""What wuwei is measured beside: each peer behind one adapter, installed from its registry at a pinned version."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from comparison.accounting import Group, memory_bytes
+from comparison.load import EVENTS, FIRST, event
+from comparison.signing import plain_request
+from comparison.tools import BENCH, BENCH_TOOLS, ENVIRONMENT, TOOLS, RunError, end, free_port
+
+PEERS = BENCH / "peers"
+WORKERD = TOOLS / f"node/node_modules/@cloudflare/workerd-linux-{'64' if os.uname().machine == 'x86_64' else 'arm64'}"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server that runs a function of its own kind."""
+
+    key: str
+    title: str
+    language: str
+    program: Path
+    arguments: Callable[[int], list[str]]
+    """For a port."""
+    version_file: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rival(self) -> str:
+        """Key of wuwei's arm that does the same work."""
+        return "wuwei-python" if self.language == "Python" else "wuwei-node"
+
+    def missing(self) -> str | None:
+        """Why it cannot be measured; the installer leaves its complaint in a file."""
+        if self.program.exists():
+            return None
+        complaint = TOOLS / ("python" if self.language == "Python" else "node") / "failed"
+        return f"not installed: {complaint.read_text().strip()[-300:] if complaint.exists() else self.program}"
+
+    def version(self) -> str:
+        """Of the installed package."""
+        text = self.version_file.read_text()
+        found = re.search(r'^functions-framework==(.+)$|"version": "(.+)"', text, re.MULTILINE)
+        return next((part for part in found.groups() if part), "?") if found else "?"
+
+    def command(self, port: int) -> list[str]:
+        """Starts it on a port of the loopback."""
+        return [str(self.program), *self.arguments(port)]
+
+    def boot(self, samples: int) -> dict[str, object]:
+        """The document of `bench-tools boot`: from starting the process to its first answer."""
+        port = free_port()
+        address = f"127.0.0.1:{port}"
+        return {
+            "command": self.command(port),
+            "environment": ENVIRONMENT | self.environment,
+            "directory": str(PEERS),
+            "address": address,
+            "request": plain_request("POST", "/", address, event(0)),
+            "must_contain": FIRST,
+            "samples": samples,
+        }
+
+
+PEER_LIST = [
+    Peer(
+        "functions-framework-python",
+        "functions-framework (Python)",
+        "Python",
+        TOOLS / "python/bin/functions-framework",
+        lambda port: ["--source", "main.py", "--target", "handler", "--host", "127.0.0.1", "--port", str(port)],
+        PEERS / "requirements.txt",
+    ),
+    Peer(
+        "functions-framework-node",
+        "functions-framework (Node)",
+        "Node",
+        TOOLS / "node/node_modules/.bin/functions-framework",
+        lambda port: [f"--source={PEERS}", "--target=handler", f"--port={port}"],
+        TOOLS / "node/node_modules/@google-cloud/functions-framework/package.json",
+        {"NODE_ENV": "production"},
+    ),
+    Peer(
+        "workerd",
+        "workerd",
+        "JavaScript",
+        WORKERD / "bin/workerd",
+        lambda port: ["serve", "worker.capnp", f"--socket-addr=http=127.0.0.1:{port}"],
+        WORKERD / "package.json",
+    ),
+]
+
+
+class Running:
+    """A server that stays for the whole run: a peer, or the bare echo."""
+
+    def __init__(self, key: str, command: Callable[[int], list[str]], environment: dict[str, str]) -> None:
+        """Starts it in a control group of its own and waits for its first answer."""
+        self.group = Group(key)
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        self.process = subprocess.Popen(
+            self.group.entering(command(port)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if key == "echo" else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd=PEERS,
+            start_new_session=True,
+        )
+        if key == "echo" and self.process.stdout:
+            self.address = self.process.stdout.readline().decode().strip()
+        try:
+            self._wait()
+        except RunError:
+            self.stop()
+            raise
+
+    def requests(self) -> list[str]:
+        """The same events as wuwei's functions get."""
+        return [plain_request("POST", "/", self.address, event(number)) for number in range(EVENTS)]
+
+    def memory(self) -> int:
+        """Of all its processes."""
+        return memory_bytes(self.group.pids())
+
+    def stop(self) -> None:
+        """Ends it."""
+        end(self.process)
+        deadline = time.monotonic() + 10
+        while self.group.pids() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.group.remove()
+
+    def _wait(self) -> None:
+        headers = {"Content-Type": "application/json"}
+        asked = urllib.request.Request(f"http://{self.address}/", json.dumps({"mark": "wait"}).encode(), headers)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RunError(f"it ended with {self.process.returncode} before it served")
+            try:
+                with urllib.request.urlopen(asked, timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise RunError("it does not serve within 30 s")
+
+
+def start_echo() -> Running:
+    """The bare hyper server."""
+    return Running("echo", lambda _port: [BENCH_TOOLS, "echo"], ENVIRONMENT)
+
+
+def start(peer: Peer) -> Running:
+    """A peer."""
+    return Running(peer.key, peer.command, ENVIRONMENT | peer.environment)
