@@ -658,7 +658,7 @@ def test_a_host_without_the_packet_filter_gives_no_network_and_says_so(
 def test_doctor_tells_whether_functions_can_have_networks(server: Server) -> None:
     good = {finding["name"]: finding for finding in json.loads(server.wuwei("doctor", "--json").output)}
     assert good["egress"]["status"] == "good"
-    command = [*shown_instead("/dev/null", os.path.realpath(tool("nft"))), *server.command()[len(server.prefix) :][:1]]
+    command = [*shown_instead("/dev/null", os.path.realpath(tool("nft"))), *server.command()[len(server.wrapper) :][:1]]
     missing = {finding["name"]: finding for finding in json.loads(run([*command, "doctor", "--json"]).output)}
     assert missing["egress"]["status"] == "degraded" and "nftables" in missing["egress"]["fix"]
 

@@ -111,6 +111,9 @@ test_host.__test__ = False  # type: ignore[attr-defined]
 
 
 def _connect(host: str, world: str) -> None:
+    # A new network begins with the settings of the machine's own, where another server may run.
+    off = " && ".join(f"echo 0 > /proc/sys/net/{name}" for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"))
+    _ip("netns", "exec", host, "sh", "-c", off)
     _ip("link", "add", "outside", "netns", host, "type", "veth", "peer", "name", "host", "netns", world)
     for address in (f"{HOST[4]}/24", f"{HOST[6]}/64", f"{HOST_PRIVATE}/32"):
         _ip("address", "add", address, "dev", "outside", *(("nodad",) if ":" in address else ()), within=host)

@@ -38,7 +38,7 @@ class Server:
     data_dir: Path
     config: Path | None = None
     arguments: tuple[str, ...] = ()
-    prefix: tuple[str, ...] = ()
+    wrapper: tuple[str, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
     _before: "Host | None" = None
     _children_before: set[int] = field(default_factory=set)
@@ -114,7 +114,7 @@ class Server:
         """How the server is started."""
         config = ["--config", str(self.config)] if self.config else []
         where = ["--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
-        return [*self.prefix, str(wuwei_binary()), "up", *where, *config, *self.arguments]
+        return [*self.wrapper, str(wuwei_binary()), "up", *where, *config, *self.arguments]
 
     def start(self, **environment: str) -> "Server":
         """Starts it, with these variables besides the usual ones, and waits until it serves."""
