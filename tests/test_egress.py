@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-from conftest import finish, newest_python
-from conftest import make_server as new_directory
 from harness import leftovers
 from harness.egress import ask_egress, set_egress
 from harness.functions import ECHO, Functions, boto_client, unique_name
@@ -35,6 +33,8 @@ from harness.network import (
     test_host,
 )
 from harness.server import RUNNING, Keys, Server
+from harness.servers import finish, newest_python
+from harness.servers import make_server as new_directory
 from harness.tools import run, tool
 from harness.waiting import until
 

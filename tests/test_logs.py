@@ -211,3 +211,22 @@ def test_a_flood_of_output_neither_hangs_nor_kills(functions: Functions) -> None
     code = "def handler(event, context):\n    for n in range(20000): print('x' * 100)\n    return 'done'\n"
     name = functions.deploy_python(code, Timeout=30, MemorySize=512)
     assert functions.call(name) == "done"
+
+
+def test_a_log_keeps_to_its_limit_while_the_server_runs(
+    new_server: Callable[..., Server], functions_of: Callable[[Server], Functions]
+) -> None:
+    limit = 8 * 1024 * 1024
+    made = new_server(config=f"log_bytes_per_function = {limit}\n").start()
+    functions = functions_of(made)
+    code = "def handler(event, context):\n    for line in range(500):\n        print(event, line, 'x' * 10_000)\n"
+    name = functions.deploy_python(code, Timeout=60)
+    for number in range(4):
+        functions.invoke(name, number)
+        found = records(made, name, "--limit", "10000")
+        files = list((made.data_dir / "logs").glob(f"*/*/{name}/*.jsonl"))
+        assert sum(path.stat().st_size for path in files) <= limit
+    messages = [record["message"] for record in found]
+    assert any(re.fullmatch(r"wuwei: the oldest \d+ bytes of this log were removed: .*", text) for text in messages)
+    assert any(text.startswith("3 499 x") for text in messages), "the youngest lines stay"
+    assert not any(text.startswith("0 0 x") for text in messages), "the oldest lines go"

@@ -1,16 +1,20 @@
 """Packages that must not be unpacked: none of them leaves anything behind, all get AWS's answer."""
 
+import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harness.functions import ECHO, Functions, unique_name
+from harness.inside import processes_of
 from harness.packages import DEFLATED, EXECUTABLE, READABLE, RawZip, zeros_zip, zip_of
 from harness.refusals import Refusal, invalid_parameter, refusal
 from harness.server import ROLE, Server
+from harness.waiting import until
 
 APP = ECHO.encode()
 SYMLINK = stat.S_IFLNK | 0o777
@@ -137,3 +141,86 @@ def test_a_package_over_fifty_megabytes_is_refused(functions: Functions) -> None
     found = refusal(lambda: create(functions, package))
     assert isinstance(found, Refusal) and found.status in (400, 413)
     assert found.error in ("RequestEntityTooLargeException", "InvalidParameterValueException")
+
+
+def stored(server: Server, package: bytes) -> list[bool]:
+    """Whether the package is there, unpacked and as it came."""
+    digest = hashlib.sha256(package).hexdigest()
+    return [(server.data_dir / path).exists() for path in (f"code/{digest}", f"packages/{digest}.zip")]
+
+
+def own_package(more: Mapping[str, str] | None = None, code: str = ECHO) -> bytes:
+    """One that no other function has."""
+    return zip_of({"app.py": f"# {unique_name('package')}\n{code}", **(more or {})})
+
+
+def test_a_package_goes_with_the_last_version_that_has_it(server: Server, functions: Functions) -> None:
+    first, second = own_package(), own_package()
+    name = create(functions, first)
+    functions.call(name)
+    version = functions.client.publish_version(FunctionName=name)["Version"]
+    functions.client.update_function_code(FunctionName=name, ZipFile=second)
+    functions.wait_updated(name)
+    other = create(functions, own_package())
+    gone = own_package()
+    passing = create(functions, gone)
+    functions.client.delete_function(FunctionName=passing)
+    until(lambda: stored(server, gone) == [False, False], "the package of a deleted function is gone")
+    assert stored(server, first) == [True, True], "a version has it"
+    functions.client.delete_function(FunctionName=name, Qualifier=version)
+    until(lambda: stored(server, first) == [False, False], "the package of a deleted version is gone")
+    assert stored(server, second) == [True, True]
+    third = own_package()
+    functions.client.update_function_code(FunctionName=name, ZipFile=third)
+    until(lambda: stored(server, second) == [False, False], "replaced code is gone")
+    functions.wait_updated(name)
+    assert functions.call(name, 3) == 3 and functions.call(other, 4) == 4
+    assert not list((server.data_dir / "incoming").iterdir())
+
+
+def test_a_package_stays_until_the_last_instance_has_ended(server: Server, functions: Functions) -> None:
+    code = """
+import time
+def handler(event, context):
+    print('began')
+    time.sleep(4)
+    import later
+    return later.VALUE
+"""
+    package = own_package({"later.py": "VALUE = 'there'\n"}, code)
+    name = create(functions, package)
+    functions.client.update_function_configuration(FunctionName=name, Timeout=20)
+    functions.wait_updated(name)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(functions.invoke, name)
+        until(lambda: "began" in server.wuwei("logs", name).output, "the call is running")
+        functions.client.delete_function(FunctionName=name)
+        assert call.result(20).value == "there"
+    until(lambda: stored(server, package) == [False, False], "the package is gone")
+
+
+def test_the_same_package_can_come_and_go_all_the_time(server: Server, functions: Functions) -> None:
+    """What is removed is never what a function has just been given."""
+    package = own_package()
+
+    def come_and_go(number: int) -> None:
+        for _ in range(12):
+            name = create(functions, package)
+            assert functions.call(name, number) == number
+            functions.client.delete_function(FunctionName=name)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(come_and_go, range(3)))
+    until(lambda: stored(server, package) == [False, False], "the package is gone")
+
+
+@pytest.mark.parametrize("what", ["the function", "a version"])
+def test_idle_instances_end_when_what_they_serve_is_deleted(server: Server, functions: Functions, what: str) -> None:
+    package = own_package()
+    name = create(functions, package)
+    version = functions.client.publish_version(FunctionName=name)["Version"]
+    functions.call(f"{name}:{version}", 1)
+    assert processes_of(server, package)
+    settings = {} if what == "the function" else {"Qualifier": version}
+    functions.client.delete_function(FunctionName=name, **settings)
+    until(lambda: not processes_of(server, package), "no instance is left")

@@ -10,15 +10,23 @@ use wuwei_store::Store;
 
 /// Finds unpacked packages, and what their functions may reach.
 pub(crate) trait CodeStore: Send + Sync {
-    /// Directory of the package with this digest.
-    fn code_dir(&self, digest: &CodeDigest) -> PathBuf;
+    /// The package with this digest, which stays for as long as what is returned lives.
+    fn open_code(&self, digest: &CodeDigest) -> CodeInUse;
     /// The policy of a function, unless it has the server's default.
     fn egress(&self, function: &FunctionKey) -> Option<EgressPolicy>;
 }
 
+/// An unpacked package that is needed.
+pub(crate) struct CodeInUse {
+    pub(crate) directory: PathBuf,
+    /// Dropped when it is needed no more.
+    pub(crate) _hold: Box<dyn Send + Sync>,
+}
+
 impl CodeStore for Store {
-    fn code_dir(&self, digest: &CodeDigest) -> PathBuf {
-        self.packages().code_dir(digest)
+    fn open_code(&self, digest: &CodeDigest) -> CodeInUse {
+        let packages = self.packages();
+        CodeInUse { directory: packages.code_dir(digest), _hold: Box::new(packages.begin_use(digest)) }
     }
 
     fn egress(&self, function: &FunctionKey) -> Option<EgressPolicy> {

@@ -11,7 +11,7 @@ use wuwei_store::Store;
 use crate::account::{AccountConcurrency, NotAdmitted};
 use crate::acquisition::{Acquired, NO_CAPACITY};
 use crate::call::{Answer, Call, EngineOptions, InvokeError};
-use crate::collaborators::{CodeStore, Journal};
+use crate::collaborators::{CodeInUse, CodeStore, Journal};
 use crate::counters::{Counters, EngineSnapshot};
 use crate::execution::{Aftermath, execute};
 use crate::fleet::{Effects, Fleet};
@@ -214,13 +214,18 @@ impl Drop for Shared {
 struct Admission {
     shared: Arc<Shared>,
     function: Arc<FunctionVersion>,
+    /// The function may be changed or deleted while the call waits for an instance.
+    _code: CodeInUse,
 }
 
 impl Admission {
     fn of(shared: &Arc<Shared>, function: Arc<FunctionVersion>) -> Result<Self, InvokeError> {
         let entered = shared.accounts().enter(&function.key);
         match entered {
-            Ok(()) => Ok(Self { shared: Arc::clone(shared), function }),
+            Ok(()) => {
+                let code = shared.code.open_code(&function.code.digest);
+                Ok(Self { shared: Arc::clone(shared), function, _code: code })
+            }
             Err(NotAdmitted::Limit) => {
                 shared.throttled(&function.key);
                 Err(InvokeError::TooManyRequests(NO_CAPACITY))

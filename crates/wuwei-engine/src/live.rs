@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use wuwei_model::limits;
 use wuwei_sandbox::{Instance, Usage};
 
-use crate::collaborators::InstanceLog;
+use crate::collaborators::{CodeInUse, InstanceLog};
 use crate::engine::STOP_LIMIT;
 
 /// From this age on a runtime gets no event.
@@ -18,6 +18,8 @@ const AGE_MAX: Duration = Duration::from_secs(limits::INSTANCE_AGE_S_MAX);
 pub(crate) struct Live {
     runtime: Runtime,
     pub(crate) log: Box<dyn InstanceLog>,
+    /// What the function is made of; kept until nothing is left of the environment.
+    pub(crate) code: CodeInUse,
     /// When the runtime was started.
     began: Instant,
     frozen: bool,
@@ -36,9 +38,17 @@ enum Runtime {
 
 impl Live {
     /// An environment without a runtime yet.
-    pub(crate) fn empty(log: Box<dyn InstanceLog>) -> Self {
+    pub(crate) fn empty(log: Box<dyn InstanceLog>, code: CodeInUse) -> Self {
         let runtime = Runtime::Ended(None);
-        Self { runtime, log, began: Instant::now(), frozen: false, metered_cpu_us: 0, unreported: Usage::default() }
+        Self {
+            runtime,
+            log,
+            code,
+            began: Instant::now(),
+            frozen: false,
+            metered_cpu_us: 0,
+            unreported: Usage::default(),
+        }
     }
 
     /// Whether there is a runtime, or was one until it died by itself.

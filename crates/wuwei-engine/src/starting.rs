@@ -51,7 +51,7 @@ pub(crate) async fn start(shared: Arc<Shared>, order: StartOrder) {
     let mut log = shared.journal.open(&function, &instance_id);
     let began = Instant::now();
     log.init_start(SystemTime::now(), function.settings.runtime.as_str());
-    let mut live = Box::new(Live::empty(log));
+    let mut live = Box::new(Live::empty(log, shared.code.open_code(&function.code.digest)));
     let launched = launch(&shared, &mut live, &function, instance_id).await;
     let initialised = match launched {
         Ok(()) => initialise(&mut live, shared.options.init_limit, &mut killed).await,
@@ -104,7 +104,7 @@ async fn launch(
         instance_id,
         identity: InstanceIdentity { function: function.key.clone(), role: function.settings.role.clone() },
         runtime: function.settings.runtime.clone(),
-        code_dir: shared.code.code_dir(&function.code.digest),
+        code_dir: live.code.directory.clone(),
         handler: function.settings.handler.clone(),
         memory_mb: function.settings.memory_mb,
         ephemeral_mb: function.settings.ephemeral_mb,

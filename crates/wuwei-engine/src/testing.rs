@@ -15,7 +15,7 @@ use wuwei_model::{
     LastUpdateStatus, LoggingConfig, Runtime, State, Version,
 };
 
-use crate::collaborators::CodeStore;
+use crate::collaborators::{CodeInUse, CodeStore};
 use crate::{Answer, Call, Engine, EngineOptions, EngineSnapshot, InvokeError};
 use instance::FakeFactory;
 pub(crate) use instance::{Event, Launch, Remote};
@@ -24,6 +24,7 @@ pub(crate) use journal::FakeJournal;
 /// An engine among fakes.
 pub(crate) struct World {
     pub(crate) engine: Engine,
+    pub(crate) code: Arc<FakeCode>,
     pub(crate) journal: Arc<FakeJournal>,
     pub(crate) factory: Arc<FakeFactory>,
     launches: mpsc::Receiver<Launch>,
@@ -45,10 +46,12 @@ impl World {
         change(&mut options);
         let (factory, launches) = FakeFactory::new();
         let (factory, journal) = (Arc::new(factory), Arc::new(FakeJournal::default()));
+        let code = Arc::new(FakeCode::default());
+        let code_of_engine: Arc<FakeCode> = Arc::clone(&code);
         let factory_of_engine: Arc<FakeFactory> = Arc::clone(&factory);
         let journal_of_engine: Arc<FakeJournal> = Arc::clone(&journal);
-        let engine = Engine::assemble(options, factory_of_engine, Arc::new(FakeCode), journal_of_engine);
-        Self { engine, journal, factory, launches }
+        let engine = Engine::assemble(options, factory_of_engine, code_of_engine, journal_of_engine);
+        Self { engine, code, journal, factory, launches }
     }
 
     /// Makes a call that a test can await.
@@ -107,11 +110,21 @@ impl World {
 /// A call under way.
 pub(crate) type PendingAnswer = JoinHandle<Result<Answer, InvokeError>>;
 
-struct FakeCode;
+/// Counts who needs a package.
+#[derive(Default)]
+pub(crate) struct FakeCode {
+    uses: Arc<()>,
+}
+
+impl FakeCode {
+    pub(crate) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.uses) > 1
+    }
+}
 
 impl CodeStore for FakeCode {
-    fn code_dir(&self, digest: &CodeDigest) -> PathBuf {
-        PathBuf::from("code").join(digest.to_hex())
+    fn open_code(&self, digest: &CodeDigest) -> CodeInUse {
+        CodeInUse { directory: PathBuf::from("code").join(digest.to_hex()), _hold: Box::new(Arc::clone(&self.uses)) }
     }
 
     fn egress(&self, _function: &FunctionKey) -> Option<EgressPolicy> {

@@ -14,8 +14,9 @@ use serde_json::json;
 use wuwei_model::FunctionKey;
 use wuwei_model::service::Access;
 
+use crate::admission::AdmitError;
 use crate::auth::{Principal, decode_query, permits};
-use crate::face::{AdmitError, Exchange};
+use crate::face::Exchange;
 use crate::lambda::ApiError;
 use crate::wire::Answer;
 

@@ -22,7 +22,7 @@ pub(crate) use principal::Principal;
 pub(crate) use session::RoleSession;
 pub(crate) use signature::{ALGORITHM, EMPTY_BODY_HASH, Scope, UNSIGNED_PAYLOAD, sign_canonical};
 pub(crate) use signer::{Signer, held_by};
-pub(crate) use verify::{Verifier, unchecked};
+pub(crate) use verify::{BodyCheck, Verifier, unchecked};
 
 #[cfg(test)]
 mod tests;

@@ -3,28 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use http::request::Parts as Head;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use thiserror::Error;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::auth::{AuthError, AuthMode, Principal, Verifier, held_by, unchecked};
-use crate::gateway::{Parts, UNVERIFIED_KIB};
+use crate::admission::Shares;
+use crate::gateway::Parts;
 use crate::lambda::ApiError;
 use crate::relay::Line;
-use crate::wire::{Answer, AnswerBody, BodyError, ReceivedBody, RequestBody};
-use crate::{admin, foreign, lambda, metrics, relay, sts, urls};
-
-/// Bodies up to this size are read without asking for a share of the memory for unverified ones.
-const UNBUDGETED_BYTES: usize = 64 * 1024;
-/// Longest wait for such a share.
-const BUDGET_WAIT: Duration = Duration::from_secs(20);
+use crate::wire::{Answer, AnswerBody, RequestBody, check_head};
+use crate::{admin, foreign, lambda, metrics, sts, urls};
 
 /// Where a request came in: it decides what is served and who is believed.
 #[derive(Clone)]
@@ -41,6 +31,7 @@ pub(crate) struct Exchange {
     pub(crate) door: Door,
     pub(crate) head: Head,
     pub(crate) body: RequestBody,
+    pub(crate) shares: Shares,
     /// UUID; also the id of the invocation, if it becomes one.
     pub(crate) request_id: String,
 }
@@ -50,7 +41,8 @@ pub(crate) async fn respond(parts: Arc<Parts>, door: Door, request: Request<Inco
     let request_id = Uuid::new_v4().to_string();
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, &head.headers);
-    let exchange = Exchange { parts: Arc::clone(&parts), door, head, body, request_id: request_id.clone() };
+    let shares = Shares::default();
+    let exchange = Exchange { parts: Arc::clone(&parts), door, head, body, shares, request_id: request_id.clone() };
     let answer = parts.tasks.run(handle(exchange)).await.unwrap_or_else(|| {
         parts.counters.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(request_id, "a handler panicked");
@@ -64,10 +56,14 @@ pub(crate) async fn respond(parts: Arc<Parts>, door: Door, request: Request<Inco
 }
 
 async fn handle(mut exchange: Exchange) -> Answer {
-    let answer = match exchange.door {
-        Door::Public(peer) => answer_public(&mut exchange, peer).await,
+    let answer = match (check_head(&exchange.head), &exchange.door) {
+        (Err(refused), _) => refused,
+        (Ok(()), Door::Public(peer)) => {
+            let peer = *peer;
+            answer_public(&mut exchange, peer).await
+        }
         // No administration, no figures, whatever the path or the host that is asked for.
-        Door::Relay(_) => answer_api(&mut exchange).await,
+        (Ok(()), Door::Relay(_)) => answer_api(&mut exchange).await,
     };
     exchange.body.discard().await;
     answer
@@ -99,72 +95,10 @@ async fn answer_api(exchange: &mut Exchange) -> Answer {
     }
 }
 
-/// Why a request got no further than its signature and body.
-#[derive(Debug, Error)]
-pub(crate) enum AdmitError {
-    #[error("authenticate")]
-    Auth(#[from] AuthError),
-    #[error("read body")]
-    Body(#[from] BodyError),
-}
-
 impl Exchange {
-    /// Finds out who asks, and reads the body: at most `limit` bytes, and none of it for a caller who is refused by
-    /// what the head shows.
-    pub(crate) async fn admit(
-        &mut self,
-        services: &[&str],
-        regions: &[&str],
-        limit: usize,
-    ) -> Result<(Principal, Bytes), AdmitError> {
-        let parts = &self.parts;
-        let verifier = Verifier { regions, services, now: SystemTime::now() };
-        let (principal, check) = match &self.door {
-            Door::Public(_) if parts.options.auth == AuthMode::Off => {
-                let principal = unchecked(&self.head, &parts.options.account)?;
-                return Ok((principal, self.body.read(limit, false).await?.bytes));
-            }
-            Door::Public(_) => {
-                verifier.begin(&self.head, |claim| held_by(claim, |id| parts.store.access_keys().get(id)))?
-            }
-            // Also when signatures are not checked otherwise: a function is not one of those who asked for that.
-            Door::Relay(line) => verifier.begin(&self.head, |claim| line.session.admit(claim, Instant::now()))?,
-        };
-        let received = self.receive(limit, check.needs_hash(), check.is_believed()).await?;
-        check.finish(received.hash.as_deref().unwrap_or_default())?;
-        Ok((principal, received.bytes))
-    }
-
-    /// Reads at most `limit` bytes of body; those of a caller who is not believed (yet), and those of functions, within
-    /// the memory for such bodies.
-    pub(crate) async fn receive(
-        &mut self,
-        limit: usize,
-        with_hash: bool,
-        is_believed: bool,
-    ) -> Result<ReceivedBody, BodyError> {
-        // An absent length may become anything up to the limit; what is too long is refused by `read`.
-        let length = self.body.declared_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
-        let _budget = match &self.door {
-            _any if length <= UNBUDGETED_BYTES => None,
-            Door::Public(_) if is_believed => None,
-            Door::Public(_) => Some(share(&self.parts.unverified_kib, UNVERIFIED_KIB, length.min(limit)).await?),
-            Door::Relay(line) => Some(share(&line.bodies_kib, relay::BODIES_KIB, length.min(limit)).await?),
-        };
-        self.body.read(limit, with_hash).await
-    }
-
     /// Headers with lower-case names, in order.
     pub(crate) fn header_pairs(&self) -> Vec<(String, String)> {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         self.head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
     }
-}
-
-/// Waits for the right to hold a body of so many bytes.
-async fn share(budget: &Semaphore, most_kib: u32, bytes: usize) -> Result<SemaphorePermit<'_>, BodyError> {
-    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(most_kib).min(most_kib);
-    let permit = timeout(BUDGET_WAIT, budget.acquire_many(kib)).await;
-    // An elapsed wait, or (never) a closed semaphore.
-    permit.ok().and_then(Result::ok).ok_or(BodyError::Busy)
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use wuwei_engine::Engine;
 use wuwei_model::EgressPolicy;
 use wuwei_recorder::Recorder;
 use wuwei_store::Store;
 
 use crate::AuthMode;
+use crate::admission::Budgets;
 use crate::tasks::Tasks;
 
 /// What a gateway is told.
@@ -60,8 +61,8 @@ pub(crate) struct Parts {
     pub(crate) tasks: Tasks,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Sender<bool>,
-    /// Bounds the memory of bodies whose sender is not known yet, in KiB.
-    pub(crate) unverified_kib: Semaphore,
+    /// Bounds the memory of bodies.
+    pub(crate) budgets: Budgets,
     pub(crate) started: Instant,
     pub(crate) started_at: SystemTime,
     pub(crate) counters: Counters,
@@ -78,9 +79,6 @@ pub(crate) struct Counters {
     pub(crate) connections: AtomicU64,
 }
 
-/// Memory for bodies whose signature has not been checked, in KiB.
-pub(crate) const UNVERIFIED_KIB: u32 = 512 * 1024;
-
 impl Gateway {
     /// Puts a gateway before its parts; serves nothing yet.
     #[must_use]
@@ -92,7 +90,7 @@ impl Gateway {
             recorder,
             tasks: Tasks::default(),
             stopping: watch::Sender::new(false),
-            unverified_kib: Semaphore::new(UNVERIFIED_KIB as usize),
+            budgets: Budgets::default(),
             started: Instant::now(),
             started_at: SystemTime::now(),
             counters: Counters::default(),

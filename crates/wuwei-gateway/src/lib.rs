@@ -4,6 +4,7 @@
 //! `sts` or `admin` answers. Errors get their wire form in `lambda::error` and `sts`, nowhere else.
 
 mod admin;
+mod admission;
 mod auth;
 mod face;
 mod foreign;

@@ -5,22 +5,23 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use wuwei_model::FunctionKey;
 
 use crate::Gateway;
 use crate::auth::RoleSession;
 use crate::face::Door;
 use crate::gateway::Parts;
+use crate::server::Crowd;
+use crate::wire::Budget;
 
 /// Memory for the bodies that one instance may be sending at a time, in KiB: five of the largest.
-pub(crate) const BODIES_KIB: u32 = 32 * 1024;
+const BODIES_KIB: u32 = 32 * 1024;
 
 /// What the requests of one instance share.
 pub(crate) struct Line {
     pub(crate) session: Arc<RoleSession>,
-    /// In KiB; what is being read of one instance never uses up the memory of others.
-    pub(crate) bodies_kib: Semaphore,
+    /// What is being read of one instance never uses up the memory of others.
+    pub(crate) bodies: Budget,
 }
 
 /// Makes the ways back of instances; does not keep the gateway alive.
@@ -48,7 +49,7 @@ impl Relays {
     /// When the system has no random numbers.
     pub fn open(&self, function: FunctionKey, role: String) -> io::Result<FunctionLine> {
         let session = RoleSession::begin(function, role, Instant::now()).map_err(io::Error::other)?;
-        let line = Line { session: Arc::new(session), bodies_kib: Semaphore::new(BODIES_KIB as usize) };
+        let line = Line { session: Arc::new(session), bodies: Budget::new(BODIES_KIB) };
         Ok(FunctionLine { gateway: self.0.clone(), line: Arc::new(line) })
     }
 }
@@ -68,7 +69,7 @@ impl FunctionLine {
         async move {
             let Some(parts) = gateway.upgrade() else { return };
             // Not told when the server stops: the calls that still run need their own calls to end.
-            crate::server::serve_connection(parts, door, stream, std::future::pending()).await;
+            crate::server::serve_connection(parts, door, stream, Crowd::guest(), std::future::pending()).await;
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Takes connections, a bounded number of them, and lets them finish when the server stops.
 
+mod crowd;
+
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,19 +15,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::Gateway;
 use crate::face::{self, Door};
 use crate::gateway::Parts;
+use crate::wire::HEAD_BYTES_MAX;
+use crowd::BusyBody;
+pub(crate) use crowd::{Crowd, Member};
 
-/// Connections at a time; more wait in the listener's backlog.
+/// Connections at a time. For more, idle ones are closed; when none is idle, they wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 4_096;
-/// Time that a client has for the head of a request, idle time between two requests included.
+/// Time that a client has for the head of its first request.
+const FIRST_HEAD_MAX: Duration = Duration::from_secs(10);
+/// Time that a client has for the head of a later request, idle time between two requests included.
 const HEAD_MAX: Duration = Duration::from_secs(60);
-/// Largest head of a request, in bytes; also the size of reads.
-const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// Most headers of a request.
 const HEADERS_MAX: usize = 128;
 /// Pause after the system could not give us a connection (no descriptors left, for example).
@@ -36,20 +42,30 @@ impl Gateway {
     /// connections that are left.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let crowd = Crowd::new(CONNECTIONS_MAX);
         let mut connections = JoinSet::new();
+        // A connection for which there is no room yet.
+        let mut newcomer = None;
         loop {
-            let accept = async {
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, listener.accept().await)
+            let next = async {
+                match newcomer {
+                    None => Next::Newcomer(listener.accept().await),
+                    Some(_) => Next::Room(crowd.join().await),
+                }
             };
-            let (slot, accepted) = tokio::select! {
+            let next = tokio::select! {
                 () = &mut shutdown => break,
                 Some(_finished) = connections.join_next(), if !connections.is_empty() => continue,
-                accepted = accept => accepted,
+                next = next => next,
             };
-            match accepted {
-                Ok((stream, peer)) => {
+            match next {
+                Next::Newcomer(Ok(accepted)) => newcomer = Some(accepted),
+                Next::Newcomer(Err(error)) => {
+                    tracing::warn!(%error, "accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                Next::Room(member) => {
+                    let Some((stream, peer)) = newcomer.take() else { continue };
                     let parts = Arc::clone(&self.parts);
                     connections.spawn(async move {
                         let mut stopping = parts.stopping.subscribe();
@@ -57,13 +73,8 @@ impl Gateway {
                             // An error means that the gateway is gone: time to stop too.
                             drop(stopping.wait_for(|stop| *stop).await);
                         };
-                        serve_connection(parts, Door::Public(peer), stream, stop).await;
-                        drop(slot);
+                        serve_connection(parts, Door::Public(peer), stream, member, stop).await;
                     });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -74,14 +85,29 @@ impl Gateway {
     }
 }
 
-/// Serves one connection until the client closes it, or, after `stop`, until its request is answered.
-pub(crate) async fn serve_connection(parts: Arc<Parts>, door: Door, stream: TcpStream, stop: impl Future<Output = ()>) {
+/// What the listener waits for.
+enum Next {
+    Newcomer(io::Result<(TcpStream, SocketAddr)>),
+    Room(Arc<Member>),
+}
+
+/// Serves one connection until the client closes it, it has to make room, or, after `stop`, until its request is
+/// answered.
+pub(crate) async fn serve_connection(
+    parts: Arc<Parts>,
+    door: Door,
+    stream: TcpStream,
+    member: Arc<Member>,
+    stop: impl Future<Output = ()>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "set TCP_NODELAY");
     }
     let _open = OpenConnection::count(&parts);
-    let service = service_fn(|request| async {
-        Ok::<_, Infallible>(face::respond(Arc::clone(&parts), door.clone(), request).await)
+    let service = service_fn(|request| {
+        let busy = member.begin();
+        let answer = face::respond(Arc::clone(&parts), door.clone(), request);
+        async { Ok::<_, Infallible>(answer.await.map(|body| BusyBody { body, _busy: busy })) }
     });
     let head_max = match &door {
         Door::Public(_) => Some(HEAD_MAX),
@@ -93,12 +119,22 @@ pub(crate) async fn serve_connection(parts: Arc<Parts>, door: Door, stream: TcpS
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_max)
-            .max_buf_size(HEAD_MAX_BYTES)
+            .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
     let outcome = tokio::select! {
+        // A request that is there already is served before anything else is looked at.
+        biased;
         outcome = connection.as_mut() => Some(outcome),
+        () = member.must_leave() => {
+            tracing::debug!("closed an idle connection to make room");
+            return;
+        }
+        () = says_nothing(&door, &member) => {
+            tracing::debug!("closed a connection without a request");
+            return;
+        }
         () = stop => None,
     };
     let outcome = match outcome {
@@ -110,6 +146,17 @@ pub(crate) async fn serve_connection(parts: Arc<Parts>, door: Door, stream: TcpS
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Completes when the first head has not come in time.
+async fn says_nothing(door: &Door, member: &Member) {
+    match door {
+        Door::Public(_) => tokio::time::sleep(FIRST_HEAD_MAX).await,
+        Door::Relay(_) => std::future::pending().await,
+    }
+    if member.has_asked() {
+        std::future::pending::<()>().await;
     }
 }
 

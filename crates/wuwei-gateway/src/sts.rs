@@ -2,8 +2,9 @@
 
 use http::{Method, StatusCode};
 
+use crate::admission::AdmitError;
 use crate::auth::{Principal, decode_query};
-use crate::face::{AdmitError, Exchange};
+use crate::face::Exchange;
 use crate::wire::{Answer, BodyError};
 
 /// A form has two fields; this is room for clients that send more.

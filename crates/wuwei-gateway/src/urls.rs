@@ -80,7 +80,8 @@ async fn call(exchange: &mut Exchange, found: &Found, peer: SocketAddr, trace: &
     }
     let engine_call = Call {
         id: InvocationId::new(&exchange.request_id),
-        payload,
+        // A streamed call goes on after this request has been answered.
+        payload: exchange.hold(payload),
         invoked_function_arn: version.key.arn(),
         trace_id: Some(trace.to_owned()),
         client_context: None,

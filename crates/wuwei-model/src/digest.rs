@@ -26,6 +26,17 @@ impl CodeDigest {
             text
         })
     }
+
+    /// Reads what [`CodeDigest::to_hex`] writes.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.bytes().map(|byte| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase()));
+        let digits: Vec<u8> =
+            digits.map(|digit| digit.and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
+        let (pairs, rest) = digits.as_chunks::<2>();
+        let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
+        <[u8; 32]>::try_from(bytes).ok().filter(|_| rest.is_empty()).map(Self)
+    }
 }
 
 impl fmt::Display for CodeDigest {
@@ -64,5 +75,15 @@ mod tests {
         assert_eq!(digest.to_hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse::<CodeDigest>().unwrap(), digest);
         "AAAA".parse::<CodeDigest>().unwrap_err();
+    }
+
+    #[test]
+    fn the_hexadecimal_form_is_read_back_and_nothing_else_is() {
+        let digest = CodeDigest::of(b"package");
+        let text = digest.to_hex();
+        assert_eq!(CodeDigest::from_hex(&text), Some(digest));
+        for other in ["", "ab", &format!("{text}0"), &text.to_uppercase(), &text.replace('0', "g")] {
+            assert_eq!(CodeDigest::from_hex(other), None, "{other}");
+        }
     }
 }

@@ -1,5 +1,7 @@
-//! Where logs lie: `<directory>/<account>/<region>/<function>/<YYYY-MM-DD>.jsonl`, days in UTC.
+//! Where logs lie: `<directory>/<account>/<region>/<function>/<YYYY-MM-DD>.jsonl`, days in UTC. A day that is too long
+//! for one file goes on in `<YYYY-MM-DD>.000001.jsonl`, and so on.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,50 +22,80 @@ pub(crate) fn function_directory(directory: &Path, function: &FunctionKey) -> Pa
     [account, region, name].iter().fold(directory.to_owned(), |path, component| path.join(file_name_of(component)))
 }
 
-/// The file that holds a function's records of a day.
-pub(crate) fn day_file(function_directory: &Path, day: Date) -> PathBuf {
-    let name = day.format(format_description!("[year]-[month]-[day]")).expect("dates have all three parts");
-    function_directory.join(name).with_extension(EXTENSION)
+/// A file of a function's log. In order of age.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Part {
+    pub(crate) day: Date,
+    /// 0 is the first of its day.
+    pub(crate) number: u32,
+    pub(crate) path: PathBuf,
 }
 
-/// Files of a function with their days, oldest first; none when it has no log.
-pub(crate) fn day_files(function_directory: &Path) -> io::Result<Vec<(Date, PathBuf)>> {
+/// The first file that holds a function's records of a day.
+pub(crate) fn day_file(function_directory: &Path, day: Date) -> PathBuf {
+    part_file(function_directory, day, 0)
+}
+
+/// A file that holds a function's records of a day.
+pub(crate) fn part_file(function_directory: &Path, day: Date, number: u32) -> PathBuf {
+    let day = day.format(format_description!("[year]-[month]-[day]")).expect("dates have all three parts");
+    function_directory.join(match number {
+        0 => format!("{day}.{EXTENSION}"),
+        number => format!("{day}.{number:06}.{EXTENSION}"),
+    })
+}
+
+/// Files of a function, oldest first; none when it has no log.
+pub(crate) fn parts(function_directory: &Path) -> io::Result<Vec<Part>> {
     let entries = match fs::read_dir(function_directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut files = Vec::new();
+    let mut parts = Vec::new();
     for entry in entries {
-        let path = entry?.path();
-        files.extend(day_of_file(&path).map(|day| (day, path)));
+        parts.extend(part_at(entry?.path()));
     }
-    files.sort();
-    Ok(files)
+    parts.sort();
+    Ok(parts)
 }
 
-fn day_of_file(path: &Path) -> Option<Date> {
+fn part_at(path: PathBuf) -> Option<Part> {
     if path.extension()? != EXTENSION {
         return None;
     }
-    Date::parse(path.file_stem()?.to_str()?, format_description!("[year]-[month]-[day]")).ok()
+    let stem = path.file_stem()?.to_str()?;
+    let (day, number) = match stem.split_once('.') {
+        Some((day, number)) => (day, number.parse().ok()?),
+        None => (stem, 0),
+    };
+    let day = Date::parse(day, format_description!("[year]-[month]-[day]")).ok()?;
+    Some(Part { day, number, path })
 }
 
-/// Removes files of days before the last [`RETENTION_DAYS`], and directories that are empty then.
-pub(crate) fn sweep(directory: &Path, today: Date) -> io::Result<()> {
+/// Removes files of days before the last [`RETENTION_DAYS`], and directories that are empty then. Returns what each
+/// function's directory still holds, in bytes.
+pub(crate) fn sweep(directory: &Path, today: Date) -> io::Result<BTreeMap<PathBuf, u64>> {
+    let mut held = BTreeMap::new();
     for account in subdirectories(directory)? {
         for region in subdirectories(&account)? {
             for function in subdirectories(&region)? {
-                for (day, path) in day_files(&function)? {
-                    if (today - day).whole_days() > RETENTION_DAYS {
-                        fs::remove_file(path)?;
+                let mut bytes = 0;
+                for part in parts(&function)? {
+                    if (today - part.day).whole_days() > RETENTION_DAYS {
+                        fs::remove_file(part.path)?;
+                    } else {
+                        bytes += fs::metadata(part.path)?.len();
                     }
                 }
                 remove_if_empty(&function)?;
+                if bytes > 0 {
+                    held.insert(function, bytes);
+                }
             }
         }
     }
-    Ok(())
+    Ok(held)
 }
 
 fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -110,7 +142,7 @@ fn file_name_of(component: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{day_file, day_files, day_of, function_directory, sweep};
+    use super::{day_file, day_of, function_directory, part_file, parts, sweep};
     use std::fs;
     use std::path::Path;
     use time::Duration;
@@ -147,9 +179,21 @@ mod tests {
         fs::write(day_file(&kept, today + Duration::days(1)), "").unwrap();
         fs::write(kept.join("notes.txt"), "").unwrap();
         sweep(root.path(), today).unwrap();
-        let days: Vec<_> = day_files(&kept).unwrap().into_iter().map(|(day, _)| day).collect();
+        let days: Vec<_> = parts(&kept).unwrap().into_iter().map(|part| part.day).collect();
         assert_eq!(days, [today - Duration::days(14), today + Duration::days(1)]);
         assert!(kept.join("notes.txt").exists());
         assert!(!gone.exists());
+    }
+    #[test]
+    fn parts_of_a_day_are_in_the_order_in_which_they_were_written() {
+        let root = tempfile::tempdir().unwrap();
+        let today = day_of(1_795_000_000_123);
+        let names = [(today, 2), (today, 10), (today, 0), (today - Duration::days(1), 3)];
+        for (day, number) in names {
+            fs::write(part_file(root.path(), day, number), "").unwrap();
+        }
+        fs::write(root.path().join("2026-11-18.x.jsonl"), "").unwrap();
+        let found: Vec<_> = parts(root.path()).unwrap().into_iter().map(|part| (part.day, part.number)).collect();
+        assert_eq!(found, [(today - Duration::days(1), 3), (today, 0), (today, 2), (today, 10)]);
     }
 }

@@ -7,6 +7,7 @@
 mod application;
 mod files;
 mod followers;
+mod holdings;
 mod ledger;
 mod lines;
 mod meter;
@@ -23,6 +24,7 @@ mod tail;
 mod testing;
 mod writer;
 
+pub use holdings::LogLimits;
 pub use ledger::{Usage, UsageRow};
 pub use meter::{FUNCTIONS_METERED_MAX, FunctionCounts};
 pub use price::{AWS_LIST_PRICE, Price, PriceBook};

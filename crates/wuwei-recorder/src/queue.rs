@@ -12,13 +12,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wuwei_model::FunctionKey;
 
+use crate::holdings::LogLimits;
 use crate::rate::Rate;
 use crate::record::LogRecord;
 
 /// What a record weighs beside its message, in bytes: names, and the queue's own bookkeeping.
 const RECORD_OVERHEAD_BYTES: usize = 256;
 
-/// How much may wait.
+/// How much may wait, come in, and stay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Of one stream: what keeps a noisy function from taking the room of all others.
@@ -27,11 +28,18 @@ pub(crate) struct Limits {
     pub(crate) total_bytes: usize,
     /// Of one function over time.
     pub(crate) rate: Rate,
+    /// What may stay on the disk.
+    pub(crate) disk: LogLimits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { stream_bytes: 8 * 1024 * 1024, total_bytes: 32 * 1024 * 1024, rate: Rate::default() }
+        Self {
+            stream_bytes: 8 * 1024 * 1024,
+            total_bytes: 32 * 1024 * 1024,
+            rate: Rate::default(),
+            disk: LogLimits::default(),
+        }
     }
 }
 
@@ -133,8 +141,8 @@ impl Queue {
     /// Whether there is room for this record and a good deal more: so that a stream that has lost lines has a few
     /// gaps, and not one after every line.
     pub(crate) fn has_ample_room_for(&self, record: &QueuedRecord) -> bool {
-        let Limits { stream_bytes, total_bytes, rate } = self.limits;
-        let ample = Limits { stream_bytes: stream_bytes / 2, total_bytes: total_bytes / 2, rate };
+        let Limits { stream_bytes, total_bytes, .. } = self.limits;
+        let ample = Limits { stream_bytes: stream_bytes / 2, total_bytes: total_bytes / 2, ..self.limits };
         has_room(&self.lock(), record, ample)
     }
 

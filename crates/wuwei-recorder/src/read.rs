@@ -18,11 +18,11 @@ pub(crate) fn newest(function_directory: &Path, since_ms: i64, limit: usize) -> 
     let mut records = Vec::new();
     let stop_ms = since_ms.saturating_sub(DISORDER_MS);
     let first_day = files::day_of(stop_ms.max(0));
-    'files: for (day, path) in files::day_files(function_directory)?.into_iter().rev() {
-        if day < first_day {
+    'files: for part in files::parts(function_directory)?.into_iter().rev() {
+        if part.day < first_day {
             break;
         }
-        let mut lines = match File::open(&path) {
+        let mut lines = match File::open(&part.path) {
             Ok(file) => BackwardLines::new(file)?,
             // Swept or forgotten since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -18,7 +18,7 @@ pub enum Level {
 pub struct LogRecord {
     /// Milliseconds since the Unix epoch.
     pub time_ms: i64,
-    /// `<YYYY/MM/DD>/[<version>]<32 hex>`.
+    /// `<YYYY/MM/DD>/[<version>]<32 hex>`; `wuwei` for what the recorder itself says of the log.
     pub stream: String,
     /// The invocation that it belongs to; `None` outside of invocations, for example during initialisation.
     pub request_id: Option<String>,

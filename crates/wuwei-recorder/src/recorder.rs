@@ -16,6 +16,7 @@ use wuwei_model::{FunctionKey, FunctionVersion};
 
 use crate::files;
 use crate::followers::Followers;
+use crate::holdings::LogLimits;
 use crate::ledger::{Ledger, UsageRow};
 use crate::meter::{FunctionCounts, Meters};
 use crate::queue::{Item, Limits, Queue};
@@ -68,10 +69,11 @@ pub(crate) struct Shared {
 }
 
 impl Recorder {
-    /// Makes the directories of logs and ledger (0700) if need be, removes logs older than 14 days, and starts the
-    /// writing threads.
-    pub fn open(directory: &Path, ledger: &Path) -> Result<Self, RecorderError> {
-        let (mut shared, writer) = assemble(directory, ledger, Limits::default(), SystemTime::now())?;
+    /// Makes the directories of logs and ledger (0700) if need be, removes logs older than 14 days and what is beyond
+    /// the limits, and starts the writing threads.
+    pub fn open(directory: &Path, ledger: &Path, disk: LogLimits) -> Result<Self, RecorderError> {
+        let limits = Limits { disk, ..Limits::default() };
+        let (mut shared, writer) = assemble(directory, ledger, limits, SystemTime::now())?;
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.run());
         shared.thread = Some(thread.map_err(failed("start a thread for", directory))?);
         Ok(Self { shared: Arc::new(shared) })
@@ -189,7 +191,7 @@ fn assemble(
     made.map_err(failed("make the log directory", directory))?;
     let queue = Arc::new(Queue::new(limits));
     let followers = Arc::new(Followers::default());
-    let writer = Writer::new(directory.to_owned(), Arc::clone(&queue), Arc::clone(&followers), now)
+    let writer = Writer::new(directory.to_owned(), Arc::clone(&queue), Arc::clone(&followers), limits.disk, now)
         .map_err(failed("tidy up the log directory", directory))?;
     let ledger = Ledger::open(ledger).map_err(failed("open the ledger", ledger))?;
     let meters = Meters::new(limits.rate);

@@ -13,27 +13,37 @@ use wuwei_model::FunctionKey;
 
 use crate::files;
 use crate::followers::Followers;
+use crate::holdings::{Holdings, LogLimits, Reason, Removal};
 use crate::queue::{Item, Queue, QueuedRecord};
+use crate::record::{Level, LogRecord};
 
 /// How often an idle writer looks whether a new day has begun.
 const IDLE_PERIOD: Duration = Duration::from_secs(3600);
 /// Files that are kept open; beyond these all are closed, for the next records to open theirs.
 const OPEN_FILES_MAX: usize = 128;
 /// Encoded records that are collected before they are written, in bytes.
-const BUFFER_BYTES_MAX: usize = 1024 * 1024;
+const BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// The stream of what the recorder itself has to say in a log.
+const NOTES_STREAM: &str = "wuwei";
 
 /// Takes records from the queue and appends them to their files.
 pub(crate) struct Writer {
     directory: PathBuf,
     queue: Arc<Queue>,
     followers: Arc<Followers>,
+    /// By the first file of function and day.
     open: BTreeMap<PathBuf, LogFile>,
+    holdings: Holdings,
     swept: Date,
 }
 
-/// A file of a function and day.
+/// The last file of a function and day.
 struct LogFile {
+    path: PathBuf,
     file: File,
+    /// What is in it.
+    bytes: u64,
     /// Encoded records that are not written yet.
     pending: Vec<u8>,
     /// Written since the last sync.
@@ -46,11 +56,16 @@ impl Writer {
         directory: PathBuf,
         queue: Arc<Queue>,
         followers: Arc<Followers>,
+        limits: LogLimits,
         now: SystemTime,
     ) -> io::Result<Self> {
         let swept = files::day_of(files::unix_ms(now));
-        files::sweep(&directory, swept)?;
-        Ok(Self { directory, queue, followers, open: BTreeMap::new(), swept })
+        let holdings = Holdings::new(limits, files::sweep(&directory, swept)?);
+        let mut writer = Self { directory, queue, followers, open: BTreeMap::new(), holdings, swept };
+        for function_directory in writer.holdings.directories() {
+            writer.trim(&function_directory);
+        }
+        Ok(writer)
     }
 
     /// Works until the queue is closed and empty.
@@ -67,7 +82,7 @@ impl Writer {
         for item in batch {
             match item {
                 Item::Record(record) => {
-                    self.append(&record);
+                    self.append_queued(&record);
                     if !self.followers.is_empty() {
                         written.push_back(record);
                     }
@@ -94,34 +109,100 @@ impl Writer {
         }
         self.swept = today;
         self.close_all();
-        if let Err(error) = files::sweep(&self.directory, today) {
-            tracing::warn!(%error, "old logs cannot be removed");
+        match files::sweep(&self.directory, today) {
+            Ok(held) => self.holdings = Holdings::new(self.holdings.limits(), held),
+            Err(error) => tracing::warn!(%error, "old logs cannot be removed"),
         }
     }
 
-    fn append(&mut self, queued: &QueuedRecord) {
+    fn append_queued(&mut self, queued: &QueuedRecord) {
         let function_directory = files::function_directory(&self.directory, &queued.function);
-        let path = files::day_file(&function_directory, files::day_of(queued.record.time_ms));
-        if !self.open.contains_key(&path) {
+        if let Some((log, pending_bytes)) = self.append(&function_directory, &queued.record)
+            && pending_bytes >= BUFFER_BYTES_MAX
+        {
+            self.write(&log);
+        }
+    }
+
+    /// Returns what to write, and how much of it waits.
+    fn append(&mut self, function_directory: &Path, record: &LogRecord) -> Option<(PathBuf, usize)> {
+        let day = files::day_of(record.time_ms);
+        let log = files::day_file(function_directory, day);
+        if !self.open.contains_key(&log) {
             if self.open.len() >= OPEN_FILES_MAX {
                 self.close_all();
             }
-            match LogFile::open(&function_directory, &path) {
-                Ok(file) => self.open.insert(path.clone(), file),
-                Err(error) => return lost(&path, &error),
+            match LogFile::open(function_directory, day, self.holdings.limits().part_bytes()) {
+                Ok(file) => self.open.insert(log.clone(), file),
+                Err(error) => {
+                    lost(&log, &error);
+                    return None;
+                }
             };
         }
-        let file = self.open.get_mut(&path).expect("it was opened above");
-        queued.record.encode_to(&mut file.pending);
-        if file.pending.len() >= BUFFER_BYTES_MAX {
-            file.write(&path);
+        let file = self.open.get_mut(&log).expect("it was opened above");
+        record.encode_to(&mut file.pending);
+        Some((log, file.pending.len()))
+    }
+
+    /// Writes what is pending of one log, and sees to it that it is not too much.
+    fn write(&mut self, log: &Path) {
+        let (Some(file), Some(function_directory)) = (self.open.get_mut(log), log.parent()) else { return };
+        let written = file.write();
+        if file.bytes >= self.holdings.limits().part_bytes() {
+            if let Err(error) = file.file.sync_data() {
+                lost(log, &error);
+            }
+            self.open.remove(log);
+        }
+        if written > 0 {
+            self.holdings.add(function_directory, written);
+            self.trim(function_directory);
+        }
+    }
+
+    /// Removes what is too much, and says so in the logs that have become shorter.
+    fn trim(&mut self, function_directory: &Path) {
+        let open = &mut self.open;
+        let removals = self.holdings.trim(function_directory, |path| open.retain(|_, file| file.path != path));
+        for removal in removals {
+            self.tell(&removal);
+        }
+    }
+
+    fn tell(&mut self, removal: &Removal) {
+        let Removal { function_directory, bytes, reason } = removal;
+        let limits = self.holdings.limits();
+        let why = match reason {
+            Reason::Function => {
+                format!("one function's may take {} bytes (`log_bytes_per_function`)", limits.function_bytes)
+            }
+            Reason::Total => format!("all logs may take {} bytes (`log_bytes_total`)", limits.total_bytes),
+        };
+        tracing::warn!(log = %function_directory.display(), bytes, ?reason, "the oldest part of a log was removed");
+        let now = SystemTime::now();
+        let record = LogRecord {
+            time_ms: files::unix_ms(now),
+            stream: NOTES_STREAM.to_owned(),
+            request_id: None,
+            level: Level::Platform,
+            message: format!("wuwei: the oldest {bytes} bytes of this log were removed: {why}"),
+        };
+        // Not trimmed after: what was freed is more than these words.
+        if let Some((log, _)) = self.append(function_directory, &record)
+            && let Some(file) = self.open.get_mut(&log)
+        {
+            let written = file.write();
+            self.holdings.add(function_directory, written);
         }
     }
 
     /// Writes what is pending, then shows it to followers: what they see, a reader finds.
     fn write_all(&mut self, written: &mut VecDeque<QueuedRecord>) {
-        for (path, file) in &mut self.open {
-            file.write(path);
+        let waits = self.open.iter().filter(|(_, file)| !file.pending.is_empty());
+        let logs: Vec<PathBuf> = waits.map(|(log, _)| log.clone()).collect();
+        for log in logs {
+            self.write(&log);
         }
         for queued in written.drain(..) {
             self.followers.show(&queued.function, &queued.record);
@@ -152,6 +233,7 @@ impl Writer {
     fn forget(&mut self, function: &FunctionKey) -> io::Result<()> {
         let function_directory = files::function_directory(&self.directory, function);
         self.open.retain(|path, _| !path.starts_with(&function_directory));
+        self.holdings.forget(&function_directory);
         match fs::remove_dir_all(&function_directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -167,25 +249,39 @@ impl Drop for Writer {
 }
 
 impl LogFile {
-    fn open(function_directory: &Path, path: &Path) -> io::Result<Self> {
+    /// Opens the last file of a day, or the next one when that is full.
+    fn open(function_directory: &Path, day: Date, part_bytes: u64) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(function_directory)?;
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        let last = files::parts(function_directory)?.into_iter().rev().find(|part| part.day == day);
+        let number = match &last {
+            Some(part) if fs::metadata(&part.path)?.len() >= part_bytes => part.number.saturating_add(1),
+            Some(part) => part.number,
+            None => 0,
+        };
+        let path = files::part_file(function_directory, day, number);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)?;
         let pending = if is_torn(&mut file)? { vec![b'\n'] } else { Vec::new() };
-        Ok(Self { file, pending, is_unsynced: false })
+        let bytes = file.metadata()?.len();
+        Ok(Self { path, file, bytes, pending, is_unsynced: false })
     }
 
-    fn write(&mut self, path: &Path) {
+    /// Returns how many bytes the file has grown by.
+    fn write(&mut self) -> u64 {
         if self.pending.is_empty() {
-            return;
+            return 0;
         }
         let result = self.file.write_all(&self.pending);
+        let mut written = u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
         self.pending.clear();
         self.is_unsynced = true;
         if let Err(error) = result {
             // A part of a line may be in the file: the next one must not begin on it.
             self.pending.push(b'\n');
-            lost(path, &error);
+            lost(&self.path, &error);
+            written = self.file.metadata().map_or(0, |metadata| metadata.len().saturating_sub(self.bytes));
         }
+        self.bytes += written;
+        written
     }
 }
 

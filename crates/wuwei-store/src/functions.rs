@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
+use tokio::sync::Notify;
 use wuwei_model::{CodeDigest, FunctionKey, FunctionUrl, FunctionVersion, Policy, Version};
 
 use crate::StoreError;
@@ -46,11 +47,13 @@ pub struct Function {
 pub struct Functions {
     store: Arc<dyn KeyValue>,
     vault: Arc<Vault>,
+    /// Told when a package may have lost the last function that names it.
+    freed: Arc<Notify>,
 }
 
 impl Functions {
-    pub(crate) fn new(store: Arc<dyn KeyValue>, vault: Arc<Vault>) -> Self {
-        Self { store, vault }
+    pub(crate) fn new(store: Arc<dyn KeyValue>, vault: Arc<Vault>, freed: Arc<Notify>) -> Self {
+        Self { store, vault, freed }
     }
 
     /// Stores a new function; [`StoreError::Exists`] when the key is taken.
@@ -75,8 +78,13 @@ impl Functions {
     pub async fn update(&self, function: &Function, expected: Revision) -> Result<Revision, StoreError> {
         let (stored, _) = self.record_at(&function.latest.key, expected).await?;
         let key = function_key(&function.latest.key);
+        let has_new_code = stored.latest.digest(&key)? != function.latest.code.digest;
         let record = FunctionRecord::new(function, &key, &self.vault).with_versions_of(stored);
-        Ok(self.store.put(&key, record.encode(), Expected::Revision(expected)).await?)
+        let revision = self.store.put(&key, record.encode(), Expected::Revision(expected)).await?;
+        if has_new_code {
+            self.freed.notify_one();
+        }
+        Ok(revision)
     }
 
     /// Removes the function and all its versions; false when there was none.
@@ -86,6 +94,7 @@ impl Functions {
             match self.store.delete(&entry.key, Some(entry.revision)).await {
                 Ok(false) => return Ok(false),
                 Ok(true) => {
+                    self.freed.notify_one();
                     // The function is gone from here on. What fails below is swept at the next start.
                     for (number, token) in &record.versions {
                         self.store.delete(&version_key(key, &record.generation, *number, token), None).await?;
@@ -146,12 +155,16 @@ impl Functions {
         self.store.put(&version_key, version_record.encode(), Expected::Absent).await?;
 
         let key = function_key(function_name);
+        let has_new_code = stored.latest.digest(&key)? != function.latest.code.digest;
         let mut record = FunctionRecord::new(function, &key, &self.vault).with_versions_of(stored);
         record.last_published = number;
         record.versions.insert(number, token);
         let result = self.store.put(&key, record.encode(), Expected::Revision(expected)).await;
         if matches!(result, Err(KeyValueError::Conflict { .. })) {
             self.store.delete(&version_key, None).await?;
+        }
+        if has_new_code {
+            self.freed.notify_one();
         }
         Ok(result?)
     }
@@ -189,6 +202,7 @@ impl Functions {
             record.drop_policy(&number.to_string());
             match self.store.put(&entry.key, record.encode(), Expected::Revision(entry.revision)).await {
                 Ok(_) => {
+                    self.freed.notify_one();
                     self.store.delete(&version_key(key, &record.generation, number, &token), None).await?;
                     return Ok(true);
                 }
@@ -250,6 +264,20 @@ impl Functions {
             } else {
                 self.store.delete(&entry.key, None).await?;
             }
+        }
+        Ok(digests)
+    }
+
+    /// The packages that the catalog refers to. One that a function comes to name while this works may be missing, if it
+    /// was admitted meanwhile.
+    pub(crate) async fn referenced_packages(&self) -> Result<HashSet<CodeDigest>, StoreError> {
+        let mut digests = HashSet::new();
+        for entry in self.all("function/").await? {
+            digests.insert(FunctionRecord::decode(&entry.key, &entry.value)?.latest.digest(&entry.key)?);
+        }
+        // Those included that no function names: they are few, and go at the next start.
+        for entry in self.all("version/").await? {
+            digests.insert(VersionRecord::decode(&entry.key, &entry.value)?.digest(&entry.key)?);
         }
         Ok(digests)
     }

@@ -22,7 +22,7 @@ pub use error::{OpenStoreError, StoreError};
 pub use functions::{DamagedRecordError, Function, Functions, RecordError};
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
 pub use lock::DataDirectoryError;
-pub use packages::{PackageError, Packages};
+pub use packages::{AdmittedPackage, PackageError, PackageUse, Packages};
 pub use schema::SchemaError;
 pub use sqlite::OpenDatabaseError;
 pub use store::Store;

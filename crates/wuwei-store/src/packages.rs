@@ -1,12 +1,13 @@
 //! Code packages: checked, stored by digest, unpacked once.
 //!
-//! A package is there as a whole or not at all: it is unpacked beside its place, made durable, and renamed. What a
-//! crash leaves in `incoming/`, and what no function refers to, goes at the next start.
+//! A package is there as a whole or not at all: it is unpacked beside its place, made durable, and renamed. It goes when
+//! no function refers to it and nobody uses it any more; what a crash leaves goes at the next start.
 
 mod entry_name;
 mod links;
 mod plan;
 mod unpack;
+mod uses;
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -17,13 +18,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 use wuwei_model::{CodeDigest, FunctionCode};
 
 use crate::StoreError;
 use crate::lock::DirectoryLock;
 use plan::Plan;
+pub use uses::PackageUse;
+use uses::Uses;
 
 /// Packages that are checked or unpacked at a time; others wait. Each may hold its directory of entries in memory.
 const CONCURRENT_PACKAGES: usize = 2;
@@ -73,6 +76,15 @@ pub enum PackageError {
 pub struct Packages {
     shelves: Arc<Shelves>,
     permits: Arc<Semaphore>,
+    uses: Arc<Uses>,
+}
+
+/// A package that is stored, and not removed while this lives: until a function names it.
+#[derive(Debug)]
+pub struct AdmittedPackage {
+    /// What the function gets.
+    pub code: FunctionCode,
+    _package_use: PackageUse,
 }
 
 /// Where the packages lie.
@@ -84,23 +96,71 @@ struct Shelves {
 
 impl Packages {
     /// Makes the directories, and removes what no one refers to. Nothing else may use `root` meanwhile.
+    ///
+    /// `freed` is told when a package may have become garbage.
     pub(crate) async fn open(
         root: &Path,
         lock: Arc<DirectoryLock>,
         referenced: HashSet<CodeDigest>,
+        freed: Arc<Notify>,
     ) -> io::Result<Self> {
         let shelves = Arc::new(Shelves { root: root.to_owned(), _lock: lock });
         let opened = Arc::clone(&shelves);
         spawn_blocking(move || opened.tidy(&referenced)).await.map_err(io::Error::other)??;
-        Ok(Self { shelves, permits: Arc::new(Semaphore::new(CONCURRENT_PACKAGES)) })
+        let permits = Arc::new(Semaphore::new(CONCURRENT_PACKAGES));
+        Ok(Self { shelves, permits, uses: Uses::new(freed) })
     }
 
     /// Checks the zip (bombs, traversal, symlinks out, duplicates), stores it, unpacks it.
     ///
     /// Durable when it returns. May be called at the same time for the same zip; cancelling it is safe, the work then
     /// ends by itself.
-    pub async fn admit(&self, zip: Bytes) -> Result<FunctionCode, PackageError> {
-        self.work(move |shelves| shelves.admit(&zip)).await
+    pub async fn admit(&self, zip: Bytes) -> Result<AdmittedPackage, PackageError> {
+        let uses = Arc::clone(&self.uses);
+        self.work(move |shelves| {
+            let code = code_of(&zip);
+            // Before it is looked for: what is found then stays.
+            let package_use = uses.begin_new(code.digest);
+            shelves.admit(&zip, &code.digest)?;
+            Ok(AdmittedPackage { code, _package_use: package_use })
+        })
+        .await
+    }
+
+    /// Keeps a package that a function names, for as long as what is returned lives.
+    #[must_use]
+    pub fn begin_use(&self, digest: &CodeDigest) -> PackageUse {
+        self.uses.begin(*digest)
+    }
+
+    /// From now on it is noted which packages are used: call before finding out which ones are referred to.
+    pub(crate) fn begin_collection(&self) {
+        self.uses.begin_collection();
+    }
+
+    /// Packages that are neither referred to nor in use are removed; those that were used since the collection began, or
+    /// still are, will be looked at again.
+    pub(crate) async fn end_collection(&self, garbage: Vec<CodeDigest>) -> io::Result<()> {
+        let (shelves, uses) = (Arc::clone(&self.shelves), Arc::clone(&self.uses));
+        let removal = spawn_blocking(move || {
+            let removals = garbage.iter().filter_map(|digest| uses.remove_unused(digest, || shelves.put_away(digest)));
+            let removals: Vec<io::Result<Staging>> = removals.collect();
+            uses.end_collection();
+            // Dropping what was put away removes it; all that could be, whatever became of the rest.
+            removals.into_iter().try_for_each(|removal| removal.map(drop))
+        });
+        removal.await.map_err(io::Error::other)?
+    }
+
+    /// What is stored and not among these.
+    pub(crate) async fn not_among(&self, referenced: HashSet<CodeDigest>) -> io::Result<Vec<CodeDigest>> {
+        let shelves = Arc::clone(&self.shelves);
+        let listing = spawn_blocking(move || {
+            let mut stored = shelves.stored()?;
+            stored.retain(|digest| !referenced.contains(digest));
+            Ok(stored.into_iter().collect())
+        });
+        listing.await.map_err(io::Error::other)?
     }
 
     /// Checks without storing (DryRun).
@@ -151,13 +211,36 @@ impl Shelves {
         self.root.join("packages").join(format!("{}.zip", digest.to_hex()))
     }
 
-    fn admit(&self, zip: &[u8]) -> Result<FunctionCode, PackageError> {
-        let code = code_of(zip);
-        if !(self.code(&code.digest).is_dir() && self.zip(&code.digest).is_file()) {
+    fn admit(&self, zip: &[u8], digest: &CodeDigest) -> Result<(), PackageError> {
+        if !(self.code(digest).is_dir() && self.zip(digest).is_file()) {
             let plan = Plan::of(zip)?;
-            self.put(zip, &plan, &code.digest).map_err(PackageError::Storage)?;
+            self.put(zip, &plan, digest).map_err(PackageError::Storage)?;
         }
-        Ok(code)
+        Ok(())
+    }
+
+    /// Every package, of which the zip or the directory is there.
+    fn stored(&self) -> io::Result<HashSet<CodeDigest>> {
+        let mut stored = HashSet::new();
+        for directory in ["code", "packages"] {
+            for entry in fs::read_dir(self.root.join(directory))? {
+                stored.extend(digest_of_name(&entry?.file_name()));
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Takes a package from its place, which is quick; it is gone when what is returned is dropped.
+    fn put_away(&self, digest: &CodeDigest) -> io::Result<Staging> {
+        let staging = Staging::new(&self.root)?;
+        let absent_is_fine = |result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        // The zip, which says that the package is whole, goes first.
+        absent_is_fine(fs::rename(self.zip(digest), staging.0.join("package.zip")))?;
+        absent_is_fine(fs::rename(self.code(digest), staging.0.join("code")))?;
+        Ok(staging)
     }
 
     /// Unpacks into a directory of its own, then moves it and the zip to their places; the zip, which says that the
@@ -194,25 +277,8 @@ impl Shelves {
             // Again, because the umask may have taken bits away.
             fs::set_permissions(&directory, Permissions::from_mode(mode))?;
         }
-        let keep: HashSet<String> = referenced.iter().map(|digest| digest.to_hex()).collect();
-        for directory in ["code", "packages"] {
-            for entry in fs::read_dir(self.root.join(directory))? {
-                let entry = entry?;
-                let name = entry.file_name();
-                let Some(digest) = name.to_str().map(|name| name.trim_end_matches(".zip")) else { continue };
-                let is_package = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-                if !is_package || keep.contains(digest) {
-                    continue;
-                }
-                if entry.file_type()?.is_dir() {
-                    // Out of its place first: a half-removed directory must not look like a package.
-                    let doomed = incoming.join(&name);
-                    fs::rename(entry.path(), &doomed)?;
-                    fs::remove_dir_all(&doomed)?;
-                } else {
-                    fs::remove_file(entry.path())?;
-                }
-            }
+        for digest in self.stored()?.difference(referenced) {
+            self.put_away(digest)?;
         }
         self.restore(referenced)
     }
@@ -242,6 +308,11 @@ impl Shelves {
         }
         Ok(())
     }
+}
+
+/// The package that a file or directory is; `None` for what is none of ours.
+fn digest_of_name(name: &std::ffi::OsStr) -> Option<CodeDigest> {
+    CodeDigest::from_hex(name.to_str()?.trim_end_matches(".zip"))
 }
 
 /// A directory below `incoming/`, removed with what is in it when dropped.

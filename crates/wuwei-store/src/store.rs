@@ -1,7 +1,11 @@
 //! The handle that holds the parts together.
 
+mod collection;
+
 use std::path::Path;
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::access_keys::AccessKeys;
 use crate::egress::EgressRules;
@@ -31,6 +35,8 @@ struct Parts {
     access_keys: AccessKeys,
     egress: EgressRules,
     packages: Packages,
+    /// Told when a package may have become garbage.
+    freed: Arc<Notify>,
     _lock: Arc<DirectoryLock>,
 }
 
@@ -47,13 +53,17 @@ impl Store {
         let database: Arc<dyn KeyValue> = Arc::new(database);
         check_master_key(&*database, &vault, data_dir).await?;
 
-        let functions = Functions::new(Arc::clone(&database), Arc::clone(&vault));
+        let freed = Arc::new(Notify::new());
+        let functions = Functions::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&freed));
         let referenced = functions.settle().await.map_err(OpenStoreError::Contents)?;
         let egress = EgressRules::load(Arc::clone(&database)).await.map_err(OpenStoreError::Contents)?;
         let access_keys = AccessKeys::load(database, vault).await.map_err(OpenStoreError::Contents)?;
-        let packages =
-            Packages::open(data_dir, Arc::clone(&lock), referenced).await.map_err(OpenStoreError::Packages)?;
-        Ok(Self { parts: Arc::new(Parts { functions, access_keys, egress, packages, _lock: lock }) })
+        let packages = Packages::open(data_dir, Arc::clone(&lock), referenced, Arc::clone(&freed)).await;
+        let packages = packages.map_err(OpenStoreError::Packages)?;
+        let parts = Parts { functions, access_keys, egress, packages, freed: Arc::clone(&freed), _lock: lock };
+        let parts = Arc::new(parts);
+        tokio::spawn(collection::run(Arc::downgrade(&parts), freed));
+        Ok(Self { parts })
     }
 
     /// The catalog.
@@ -78,6 +88,13 @@ impl Store {
     #[must_use]
     pub fn access_keys(&self) -> &AccessKeys {
         &self.parts.access_keys
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        // The collection finds the store gone and ends.
+        self.freed.notify_one();
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) use egress::EgressEntries;
 pub(crate) use environment::Environment;
 pub(crate) use known_keys::parse_table;
 use wuwei_model::EgressPolicy;
+use wuwei_recorder::LogLimits;
 
 use crate::arguments::{SandboxMode, UpOptions};
 use crate::failure::Failure;
@@ -56,6 +57,10 @@ pub(crate) struct Settings {
     pub(crate) account_concurrency: u32,
     /// What functions without a policy of their own may reach.
     pub(crate) egress: EgressPolicy,
+    /// Disk that the log of one function may take.
+    pub(crate) log_bytes_per_function: u64,
+    /// Disk that all logs may take; `None` leaves it to the size of the disk.
+    pub(crate) log_bytes_total: Option<u64>,
 }
 
 impl Settings {
@@ -95,6 +100,8 @@ impl Settings {
                 (None, Some(entries)) => entries.policy()?,
                 (None, None) => EgressPolicy::Internet,
             },
+            log_bytes_per_function: file.log_bytes_per_function.unwrap_or(LogLimits::FUNCTION_BYTES_DEFAULT),
+            log_bytes_total: file.log_bytes_total,
         };
         settings.check()?;
         Ok(settings)
@@ -124,6 +131,13 @@ impl Settings {
         if self.memory_mb < least {
             let what = format!("`memory_mb` is {}, too little for one function of {least} MB", self.memory_mb);
             return Err(Failure::usage(what).hint("it is the memory of all running functions together"));
+        }
+        let logs =
+            [("log_bytes_per_function", Some(self.log_bytes_per_function)), ("log_bytes_total", self.log_bytes_total)];
+        let least = LogLimits::LEAST_BYTES;
+        if let Some((key, Some(bytes))) = logs.iter().find(|(_, bytes)| bytes.is_some_and(|bytes| bytes < least)) {
+            let what = format!("`{key}` is {bytes}, expected at least {least}");
+            return Err(Failure::usage(what).hint("the oldest lines of a log go when it has more bytes than this"));
         }
         Ok(())
     }

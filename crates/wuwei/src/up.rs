@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use wuwei_engine::{Engine, EngineOptions};
 use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
-use wuwei_recorder::Recorder;
+use wuwei_recorder::{LogLimits, Recorder};
 use wuwei_sandbox::{InstanceFactory, Sandbox};
 use wuwei_store::Store;
 
@@ -46,7 +46,8 @@ pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, F
     // Before anything is written: a port that is taken leaves no new data directory behind.
     let listener = bind(settings.listen).await?;
     let store = open_store(&settings).await?;
-    let recorder = Recorder::open(&settings.data_dir.join("logs"), &settings.data_dir.join("ledger"))
+    let (logs, ledger) = (settings.data_dir.join("logs"), settings.data_dir.join("ledger"));
+    let recorder = Recorder::open(&logs, &ledger, log_limits(&settings))
         .map_err(|error| Failure::local("cannot open the recorder").because(error))?;
     let ComposedSandbox { sandbox, runtimes } = compose::compose_sandbox(&settings, &session.environment).await?;
     let engine = Engine::start(
@@ -139,6 +140,21 @@ fn raise_descriptor_limit() {
     if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files cannot be raised");
     }
+}
+
+/// All logs may take a tenth of the disk, and no more than the default, unless the configuration says otherwise.
+fn log_limits(settings: &Settings) -> LogLimits {
+    let tenth_of_disk = || match rustix::fs::statvfs(&settings.data_dir) {
+        Ok(disk) => disk.f_frsize.saturating_mul(disk.f_blocks) / 10,
+        Err(error) => {
+            tracing::warn!(%error, "the size of the disk cannot be told");
+            LogLimits::TOTAL_BYTES_DEFAULT
+        }
+    };
+    let total_bytes = settings
+        .log_bytes_total
+        .unwrap_or_else(|| tenth_of_disk().clamp(LogLimits::LEAST_BYTES, LogLimits::TOTAL_BYTES_DEFAULT));
+    LogLimits { function_bytes: settings.log_bytes_per_function, total_bytes }
 }
 
 async fn open_store(settings: &Settings) -> Result<Store, Failure> {

@@ -284,3 +284,33 @@ async fn nothing_is_known_of_a_function_that_has_no_instances() {
     assert!(!world.engine.supports(&wuwei_model::Runtime::new("cobol")));
     drop(call("unused"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn code_is_in_use_from_the_admission_of_a_call_until_its_instance_is_gone() {
+    let mut world = World::new();
+    let function = Arc::new(function("f"));
+    let answer = world.call(&function, "one");
+    // The function is deleted while the call waits for its instance.
+    let launch = world.launch().await;
+    world.engine.retire(&function.key);
+    assert!(world.code.is_in_use());
+    let mut remote = launch.ready();
+    let event = remote.event().await;
+    assert!(world.code.is_in_use());
+    event.succeed();
+    answer.await.unwrap().unwrap();
+    world.until("the instance is gone", |snapshot| snapshot.memory_reserved_mb == 0).await;
+    let code = Arc::clone(&world.code);
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!code.is_in_use());
+}
+
+#[tokio::test(start_paused = true)]
+async fn code_of_an_idle_instance_is_in_use() {
+    let mut world = World::new();
+    let function = Arc::new(function("f"));
+    let _remote = world.warm(&function).await;
+    assert!(world.code.is_in_use());
+}

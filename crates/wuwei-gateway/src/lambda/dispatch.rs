@@ -1,4 +1,5 @@
-//! The way of every call: route, authenticate, bind, validate, authorise, operate, shape.
+//! The way of every call: route, authenticate, bind, validate, authorise, operate, shape. A large body is read only for
+//! those who may do what they ask for.
 
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use super::call::{Call, Reply};
 use super::error::ApiError;
 use super::operations::{self, permissions};
 use super::target::Target;
+use crate::admission::AdmitError;
 use crate::auth::{Principal, decode_query, permits};
-use crate::face::{AdmitError, Exchange};
+use crate::face::Exchange;
 use crate::gateway::Parts;
 use crate::wire::{Answer, AnswerBody};
 
@@ -34,18 +36,30 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         Route::MethodNotAllowed | Route::Unknown => return Err(ApiError::unknown_operation()),
     };
     let region = exchange.parts.options.region.clone();
-    let admitted = exchange.admit(&["lambda"], &[&region], body_limit(operation.name())).await;
+    let action = action(operation.name());
+    let query = decode_query(exchange.head.uri.query().unwrap_or_default());
+    let caller = exchange.identify(&["lambda"], &[&region])?;
+    if let Some(principal) = caller.believed().filter(|_| exchange.has_large_body()) {
+        // By what the path tells. A name that cannot be understood is refused further down, in other words.
+        let named = |pairs: &[(String, String)], wanted| {
+            pairs.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.clone())
+        };
+        let (name, qualifier) = (named(&labels, "FunctionName"), named(&query, "Qualifier"));
+        let target = name.map(|name| Target::resolve(&name, qualifier.as_deref(), principal, &region, &action));
+        if let Ok(target) = target.transpose() {
+            authorise(&exchange.parts, principal, operation, &action, target.as_ref()).await?;
+        }
+    }
+    let admitted = exchange.accept(caller, body_limit(operation.name())).await;
     let (principal, body) = admitted.map_err(|error| match error {
         AdmitError::Auth(error) => error.into(),
         AdmitError::Body(error) => ApiError::body(&error, operation.name()),
     })?;
-    let query = decode_query(exchange.head.uri.query().unwrap_or_default());
     let headers = exchange.header_pairs();
     let request = RequestParts { labels: &labels, query: &query, headers: &headers, body };
     let input = model.bind(operation, &request).map_err(|error| ApiError::serialization(error.message))?;
     model.validate(operation, &input).map_err(ApiError::violations)?;
 
-    let action = action(operation.name());
     let member = |name: &str| input.members.get(name).and_then(Value::as_str);
     let target = match member("FunctionName") {
         Some(name) => Some(Target::resolve(name, member("Qualifier"), &principal, &region, &action)?),

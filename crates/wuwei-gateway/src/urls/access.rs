@@ -5,6 +5,7 @@ use wuwei_model::service::Access;
 use wuwei_model::{Policy, PolicyCaller, PolicyQuestion, UrlAuthType, limits};
 
 use super::{Found, refusal};
+use crate::admission::Standing;
 use crate::auth::{Principal, permits};
 use crate::face::Exchange;
 use crate::wire::Answer;
@@ -20,29 +21,37 @@ pub(super) async fn admit(exchange: &mut Exchange, found: &Found) -> Result<(Opt
             if !is_allowed(policy, UrlAuthType::None, None, Identity::Unknown) {
                 return Err(refusal::forbidden());
             }
-            let received = exchange.receive(limit, false, false).await.map_err(|error| refusal::unread(&error))?;
-            Ok((None, received.bytes))
+            let received =
+                exchange.receive(limit, false, Standing::Anonymous).await.map_err(|error| refusal::unread(&error))?;
+            Ok((None, exchange.hold(received.bytes)))
         }
         UrlAuthType::AwsIam => {
             let region = exchange.parts.options.region.clone();
-            let admitted = exchange.admit(&["lambda"], &[&region], limit).await;
-            let (principal, body) = admitted.map_err(refusal::not_admitted)?;
-            let key = &found.function.latest.key;
-            let by_role = permits(&principal, Access::Invoke, Some(&key.name));
-            let identity = match (principal.account == key.account, by_role) {
-                (true, true) => Identity::Suffices,
-                (true, false) => Identity::Unknown,
-                (false, true) => Identity::NeedsPolicy,
-                (false, false) => return Err(refusal::forbidden()),
-            };
-            let arn = principal.arn();
-            let caller = PolicyCaller { account: &principal.account, arn: &arn };
-            if !is_allowed(policy, UrlAuthType::AwsIam, Some(caller), identity) {
-                return Err(refusal::forbidden());
+            let caller = exchange.identify(&["lambda"], &[&region]);
+            let caller = caller.map_err(|error| refusal::not_admitted(error.into()))?;
+            if let Some(principal) = caller.believed() {
+                check(principal, found, policy)?;
             }
+            let accepted = exchange.accept(caller, limit).await;
+            let (principal, body) = accepted.map_err(refusal::not_admitted)?;
+            check(&principal, found, policy)?;
             Ok((Some(principal), body))
         }
     }
+}
+
+fn check(principal: &Principal, found: &Found, policy: &Policy) -> Result<(), Answer> {
+    let key = &found.function.latest.key;
+    let by_role = permits(principal, Access::Invoke, Some(&key.name));
+    let identity = match (principal.account == key.account, by_role) {
+        (true, true) => Identity::Suffices,
+        (true, false) => Identity::Unknown,
+        (false, true) => Identity::NeedsPolicy,
+        (false, false) => return Err(refusal::forbidden()),
+    };
+    let arn = principal.arn();
+    let caller = PolicyCaller { account: &principal.account, arn: &arn };
+    if is_allowed(policy, UrlAuthType::AwsIam, Some(caller), identity) { Ok(()) } else { Err(refusal::forbidden()) }
 }
 
 /// What the caller's own permissions say.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use wuwei_engine::InvokeError;
 use wuwei_model::limits;
 
+use crate::admission::AdmitError;
 use crate::auth::AuthError;
-use crate::face::AdmitError;
 use crate::lambda::ApiError;
 use crate::wire::{Answer, BodyError};
 

@@ -27,7 +27,7 @@ pub(crate) enum BodyError {
     /// The client was too slow.
     #[error("body did not arrive in time")]
     Slow,
-    /// Too many large bodies of unknown callers are being read.
+    /// Too many large bodies are being read or held.
     #[error("too many large bodies at a time")]
     Busy,
     /// The connection broke.

@@ -8,6 +8,7 @@ use wuwei_model::FunctionKey;
 
 use super::{Recorder, RecorderError, Shared};
 use crate::files;
+use crate::holdings::LogLimits;
 use crate::queue::Limits;
 use crate::record::LogRecord;
 
@@ -38,7 +39,8 @@ fn file_of_today(directory: &Path, function: &str) -> std::path::PathBuf {
 #[tokio::test]
 async fn what_was_said_before_is_read_after_also_by_the_next_server() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(&directory.path().join("logs"), &directory.path().join("ledger")).unwrap();
+    let recorder =
+        Recorder::open(&directory.path().join("logs"), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     for number in 0..100 {
         say(&recorder, "f", &format!("{number}"));
     }
@@ -48,7 +50,8 @@ async fn what_was_said_before_is_read_after_also_by_the_next_server() {
     assert_eq!(messages(&recorder, "none", 3).await, [""; 0]);
     say(&recorder, "f", "last words");
     drop(recorder);
-    let recorder = Recorder::open(&directory.path().join("logs"), &directory.path().join("ledger")).unwrap();
+    let recorder =
+        Recorder::open(&directory.path().join("logs"), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     assert_eq!(messages(&recorder, "f", 1).await, ["last words"]);
     let later = files::unix_ms(SystemTime::now()) + 1_000_000;
     assert_eq!(recorder.read(&key("f"), later, 10).await.unwrap(), []);
@@ -57,7 +60,7 @@ async fn what_was_said_before_is_read_after_also_by_the_next_server() {
 #[tokio::test]
 async fn a_line_torn_by_a_crash_is_skipped_and_spoils_no_other() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     say(&recorder, "f", "before");
     drop(recorder);
     let path = file_of_today(directory.path(), "f");
@@ -66,7 +69,8 @@ async fn a_line_torn_by_a_crash_is_skipped_and_spoils_no_other() {
         let mut file = fs::File::create(&path).unwrap();
         file.write_all(&whole).unwrap();
         file.write_all(&whole[..length]).unwrap();
-        let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
+        let recorder =
+            Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
         say(&recorder, "f", "after");
         let found = messages(&recorder, "f", 10).await;
         // Cut just before its newline, the line is whole.
@@ -81,7 +85,7 @@ async fn many_streams_write_while_others_read_and_nothing_is_lost_or_mixed() {
     const STREAMS: usize = 8;
     const LINES: usize = 500;
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     let writers: Vec<_> = (0..STREAMS)
         .map(|number| {
             let recorder = recorder.clone();
@@ -114,7 +118,7 @@ async fn many_streams_write_while_others_read_and_nothing_is_lost_or_mixed() {
 #[tokio::test]
 async fn followers_see_new_records_of_their_function_in_order() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     say(&recorder, "f", "before");
     recorder.flush().await;
     let mut first = recorder.follow(&key("f"));
@@ -154,7 +158,7 @@ async fn a_follower_that_lags_is_told_how_many_records_it_lost() {
 #[tokio::test]
 async fn a_forgotten_log_is_gone_and_may_begin_again() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     say(&recorder, "f", "secret");
     say(&recorder, "g", "kept");
     recorder.forget(&key("f")).await.unwrap();
@@ -168,7 +172,7 @@ async fn a_forgotten_log_is_gone_and_may_begin_again() {
 #[tokio::test]
 async fn more_functions_than_open_files_are_all_recorded() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     for round in 0..2 {
         for function in 0..150 {
             say(&recorder, &format!("f{function}"), &format!("{round}"));
@@ -201,7 +205,7 @@ async fn old_logs_go_at_open_and_when_a_day_begins() {
 #[tokio::test]
 async fn a_file_that_cannot_be_written_loses_its_records_and_stops_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger")).unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
     // A file in the place of the function's directory.
     fs::create_dir_all(directory.path().join("000000000000/us-east-1")).unwrap();
     fs::write(directory.path().join("000000000000/us-east-1/f"), "").unwrap();
@@ -231,6 +235,80 @@ fn a_directory_that_cannot_be_made_is_a_clear_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     fs::write(&path, "").unwrap();
-    let error = Recorder::open(&path.join("logs"), &path.join("ledger")).unwrap_err();
+    let error = Recorder::open(&path.join("logs"), &path.join("ledger"), LogLimits::default()).unwrap_err();
     assert!(error.to_string().contains("make the log directory `"), "{error}");
+}
+
+/// Bytes of the files of a function's log.
+fn size_on_disk(directory: &Path, function: &str) -> u64 {
+    let parts = files::parts(&files::function_directory(directory, &key(function))).unwrap();
+    parts.iter().map(|part| fs::metadata(&part.path).unwrap().len()).sum()
+}
+
+fn small_disk() -> Limits {
+    Limits { disk: LogLimits { function_bytes: 40_000, total_bytes: 100_000 }, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_log_never_takes_more_than_its_limit_and_says_what_went() {
+    let directory = tempfile::tempdir().unwrap();
+    let (recorder, mut writer) = Recorder::held(directory.path(), small_disk());
+    let mut stream = recorder.stream(&crate::testing::function("f"), "i");
+    for number in 0..2_000 {
+        stream.line(SystemTime::now(), &format!("line {number}"));
+        writer.step(Duration::ZERO);
+        assert!(size_on_disk(directory.path(), "f") <= 40_000, "after line {number}");
+    }
+    assert!(size_on_disk(directory.path(), "f") > 20_000, "no more than needed is removed");
+    let read = tokio::spawn(async move { recorder.read(&key("f"), 0, usize::MAX).await.unwrap() });
+    while !read.is_finished() {
+        writer.step(Duration::ZERO);
+        tokio::task::yield_now().await;
+    }
+    let messages: Vec<_> = read.await.unwrap().into_iter().map(|record| record.message).collect();
+    let (told, lines): (Vec<_>, Vec<_>) = messages.iter().partition(|message| message.starts_with("wuwei: "));
+    assert!(!told.is_empty());
+    assert!(
+        told.iter().all(|words| words.contains("were removed: one function's may take 40000 bytes (`log_bytes_per")),
+        "{told:?}"
+    );
+    // The youngest lines are there, without a gap.
+    let expected: Vec<_> = (2_000 - lines.len()..2_000).map(|number| format!("line {number}")).collect();
+    assert_eq!(lines, expected.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn all_logs_together_have_a_limit_and_the_largest_give_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let (recorder, mut writer) = Recorder::held(directory.path(), small_disk());
+    say(&recorder, "quiet", "kept");
+    for number in 0..200 {
+        for function in 0..8 {
+            say(&recorder, &format!("f{function}"), &format!("line {number}"));
+        }
+        writer.step(Duration::ZERO);
+        let total: u64 = (0..8).map(|function| size_on_disk(directory.path(), &format!("f{function}"))).sum();
+        assert!(total <= 100_000, "{total} bytes after line {number}");
+    }
+    drop((recorder, writer));
+    let limits = small_disk().disk;
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), limits).unwrap();
+    assert_eq!(messages(&recorder, "quiet", 10).await, ["kept"]);
+    let noisy = messages(&recorder, "f0", usize::MAX).await;
+    assert_eq!(noisy.iter().rfind(|message| message.starts_with("line ")).unwrap(), "line 199");
+    assert!(noisy.iter().any(|message| message.contains("all logs may take 100000 bytes (`log_bytes_total`)")));
+}
+
+#[tokio::test]
+async fn what_is_too_much_at_the_start_goes_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let today = files::day_of(files::unix_ms(SystemTime::now()));
+    let function_directory = files::function_directory(directory.path(), &key("f"));
+    fs::create_dir_all(&function_directory).unwrap();
+    for days in 0..3 {
+        fs::write(files::day_file(&function_directory, today - time::Duration::days(days)), [b'\n'; 14_000]).unwrap();
+    }
+    let (_recorder, _writer) = Recorder::held(directory.path(), small_disk());
+    let days: Vec<_> = files::parts(&function_directory).unwrap().into_iter().map(|part| part.day).collect();
+    assert_eq!(days.first(), Some(&(today - time::Duration::days(1))));
 }

@@ -27,7 +27,7 @@ fn catalog() -> Catalog {
     let directory = tempfile::tempdir().unwrap();
     let store: Arc<dyn KeyValue> = Arc::new(SqliteKeyValue::open(&directory.path().join("db"), MIGRATIONS).unwrap());
     let vault = Arc::new(Vault::open(directory.path(), true).unwrap());
-    let functions = Arc::new(Functions::new(Arc::clone(&store), vault));
+    let functions = Arc::new(Functions::new(Arc::clone(&store), vault, Arc::default()));
     Catalog { directory, functions, store }
 }
 

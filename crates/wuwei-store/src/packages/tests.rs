@@ -50,7 +50,7 @@ impl Shop {
     }
 
     async fn admit(&self, zip: &[u8]) -> FunctionCode {
-        self.packages.admit(Bytes::copy_from_slice(zip)).await.unwrap()
+        self.packages.admit(Bytes::copy_from_slice(zip)).await.unwrap().code
     }
 
     fn names(&self, directory: &str) -> Vec<String> {
@@ -61,7 +61,7 @@ impl Shop {
 
 async fn open(root: &Path, referenced: HashSet<CodeDigest>) -> Packages {
     let lock = Arc::new(DirectoryLock::acquire(root).unwrap());
-    Packages::open(root, lock, referenced).await.unwrap()
+    Packages::open(root, lock, referenced, Arc::default()).await.unwrap()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -121,7 +121,7 @@ async fn a_check_says_the_same_and_writes_nothing() {
     let checked = shop.packages.check(zip.clone()).await.unwrap();
     shop.packages.check(Bytes::from_static(b"no zip")).await.unwrap_err();
     assert_eq!((shop.names("code"), shop.names("packages")), (Vec::new(), Vec::new()));
-    assert_eq!(shop.packages.admit(zip).await.unwrap(), checked);
+    assert_eq!(shop.packages.admit(zip).await.unwrap().code, checked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -137,7 +137,7 @@ async fn the_same_package_may_come_many_times_at_once() {
         .collect();
     for call in calls {
         let code = call.await.unwrap();
-        assert_eq!(fs::read(packages.code_dir(&code.digest).join("a/b")).unwrap(), [7; 100_000]);
+        assert_eq!(fs::read(packages.code_dir(&code.code.digest).join("a/b")).unwrap(), [7; 100_000]);
     }
     assert_eq!(fs::read_dir(shop.directory.path().join("incoming")).unwrap().count(), 0);
 }
@@ -212,4 +212,37 @@ async fn a_half_admitted_package_is_completed_by_the_next_call() {
     fs::remove_dir_all(shop.packages.code_dir(&digest)).unwrap();
     shop.admit(&zip).await;
     assert!(shop.packages.code_dir(&digest).join("a").is_file());
+}
+
+/// What a collection removes of a package to which nothing refers, when `meanwhile` happens after it was found.
+async fn is_collected(shop: &Shop, digest: CodeDigest, meanwhile: impl AsyncFnOnce()) -> bool {
+    shop.packages.begin_collection();
+    let garbage = shop.packages.not_among(HashSet::new()).await.unwrap();
+    assert_eq!(garbage, [digest]);
+    meanwhile().await;
+    shop.packages.end_collection(garbage).await.unwrap();
+    assert_eq!(shop.names("incoming"), [""; 0]);
+    assert_eq!(shop.names("code").is_empty(), shop.names("packages").is_empty());
+    shop.names("code").is_empty()
+}
+
+#[tokio::test]
+async fn what_nobody_refers_to_or_uses_is_collected() {
+    let shop = Shop::new().await;
+    let zip = zip_of(&[("a", b"1", 0o644)]);
+    let digest = shop.admit(&zip).await.digest;
+    let package_use = shop.packages.begin_use(&digest);
+    assert!(!is_collected(&shop, digest, async || {}).await, "in use before and after");
+    let other_use = shop.packages.begin_use(&digest);
+    assert!(!is_collected(&shop, digest, async || drop(package_use)).await, "still in use");
+    assert!(!is_collected(&shop, digest, async || drop(other_use)).await, "in use when the collection began");
+    assert!(!is_collected(&shop, digest, async || drop(shop.packages.begin_use(&digest))).await, "used for a moment");
+    let admit_again = async || assert_eq!(shop.admit(&zip).await.digest, digest);
+    assert!(!is_collected(&shop, digest, admit_again).await, "a function may name it now");
+    assert!(is_collected(&shop, digest, async || {}).await);
+    shop.admit(&zip).await;
+    assert_eq!(fs::read(shop.packages.code_dir(&digest).join("a")).unwrap(), b"1");
+    shop.packages.begin_collection();
+    let garbage = shop.packages.not_among([digest].into()).await.unwrap();
+    assert_eq!(garbage, [], "it is referred to");
 }

@@ -73,3 +73,23 @@ async fn nothing_in_the_data_directory_is_open_to_others() {
     let _store = Store::open(&directory).await.unwrap();
     assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
 }
+
+#[tokio::test]
+async fn a_package_that_no_function_came_to_name_is_removed_while_the_server_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("app.py", zip::write::SimpleFileOptions::default()).unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    let package = store.packages().admit(zip.into()).await.unwrap();
+    let code = store.packages().code_dir(&package.code.digest);
+    assert!(code.is_dir());
+    drop(package);
+    for _ in 0..1_000 {
+        if !code.exists() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the package is still there");
+}

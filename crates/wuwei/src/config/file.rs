@@ -21,6 +21,8 @@ const KEYS: &[&str] = &[
     "memory_mb",
     "account_concurrency",
     "egress",
+    "log_bytes_per_function",
+    "log_bytes_total",
 ];
 
 /// The configuration file of `wuwei up --config`. Every key is optional.
@@ -48,6 +50,10 @@ pub(super) struct ConfigFile {
     pub(super) account_concurrency: Option<u32>,
     /// What functions without a policy of their own may reach.
     pub(super) egress: Option<EgressEntries>,
+    /// Disk that the log of one function may take.
+    pub(super) log_bytes_per_function: Option<u64>,
+    /// Disk that all logs may take.
+    pub(super) log_bytes_total: Option<u64>,
 }
 
 /// Value of `auth`.

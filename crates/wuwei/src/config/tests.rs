@@ -76,6 +76,16 @@ fn accounts_regions_and_budgets_are_checked() {
 }
 
 #[test]
+fn limits_of_logs_have_defaults_and_a_least_value() {
+    let settings = load("", UpOptions::default()).unwrap();
+    assert_eq!((settings.log_bytes_per_function, settings.log_bytes_total), (268_435_456, None));
+    let settings = load("log_bytes_per_function = 8388608\nlog_bytes_total = 8388609", UpOptions::default()).unwrap();
+    assert_eq!((settings.log_bytes_per_function, settings.log_bytes_total), (8_388_608, Some(8_388_609)));
+    assert!(refused("log_bytes_per_function = 8388607").0.contains("`log_bytes_per_function` is 8388607"));
+    assert!(refused("log_bytes_total = 8388607").0.contains("`log_bytes_total` is 8388607"));
+}
+
+#[test]
 fn memory_of_the_machine_is_read_in_megabytes() {
     assert_eq!(parse_mem_total_mb("MemFree: 1 kB\nMemTotal:       24576000 kB\n"), Some(24_000));
     assert_eq!(parse_mem_total_mb("MemFree: 1 kB\n"), None);

@@ -37,12 +37,13 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         return Err(taken());
     }
     let zip = package::zip_of(call.members.get("Code").and_then(Value::as_object), "CreateFunction")?;
-    let code = call.parts.store.packages().admit(zip).await.map_err(|error| package::refusal(&error))?;
+    // Kept until the function names it.
+    let package = call.parts.store.packages().admit(zip).await.map_err(|error| package::refusal(&error))?;
     let latest = FunctionVersion {
         key: key.clone(),
         version: Version::Latest,
         settings,
-        code,
+        code: package.code.clone(),
         last_modified_ms: now_ms(),
         revision_id: Uuid::new_v4().to_string(),
         state: State::Pending,

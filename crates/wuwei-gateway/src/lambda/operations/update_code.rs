@@ -19,7 +19,9 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         function.latest.code = packages.check(zip).await.map_err(|error| package::refusal(&error))?;
         return Ok(Reply::Members(configuration(&function.latest, View::FULL)));
     }
-    function.latest.code = packages.admit(zip).await.map_err(|error| package::refusal(&error))?;
+    // Kept until the function names it.
+    let package = packages.admit(zip).await.map_err(|error| package::refusal(&error))?;
+    function.latest.code = package.code.clone();
     mark_changed(&mut function.latest);
     let revision_id = function.latest.revision_id.clone();
     let members = if call.flag("Publish") {

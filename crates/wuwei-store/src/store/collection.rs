@@ -1,0 +1,47 @@
+//! Removes packages that no function refers to any more, while the server runs.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use wuwei_model::CodeDigest;
+
+use super::Parts;
+use crate::StoreError;
+
+/// Time between finding a package without references and removing it: a call that has read the function before the last
+/// reference went has long begun to use the package then. Also keeps collections apart.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Runs until the store is gone. `freed` tells that there may be something to collect.
+pub(super) async fn run(parts: Weak<Parts>, freed: Arc<Notify>) {
+    loop {
+        freed.notified().await;
+        // Whatever else is freed at the same time is found with it.
+        tokio::time::sleep(GRACE).await;
+        let Some(store) = parts.upgrade() else { return };
+        let garbage = find(&store).await;
+        drop(store);
+        if !garbage.is_empty() {
+            tracing::debug!(packages = garbage.len(), "remove packages that no function refers to");
+            tokio::time::sleep(GRACE).await;
+        }
+        let Some(store) = parts.upgrade() else { return };
+        if let Err(error) = store.packages.end_collection(garbage).await {
+            tracing::error!(%error, "packages that nobody needs stay until the next start");
+        }
+    }
+}
+
+async fn find(store: &Parts) -> Vec<CodeDigest> {
+    store.packages.begin_collection();
+    let found = async {
+        let referenced = store.functions.referenced_packages().await?;
+        let garbage = store.packages.not_among(referenced).await;
+        garbage.map_err(|error| StoreError::Failed(error.into()))
+    };
+    found.await.unwrap_or_else(|error: StoreError| {
+        tracing::error!(%error, "packages that nobody needs cannot be told");
+        Vec::new()
+    })
+}
