@@ -110,7 +110,8 @@ def _head(plan: Plan, quick: bool, load_before: str, minutes: float) -> list[str
         "",
     ]
     notes = BENCH / "NOTES.md"
-    if notes.exists() and not quick:
+    # Notes say what figures mean; those of another commit may no longer be true.
+    if not quick and notes.exists() and machine.commit() in notes.read_text():
         lines += [notes.read_text().strip(), ""]
     if plan.absent:
         lines += ["## Not measured", "", *(f"- {title}: {reason}" for title, reason in plan.absent.items()), ""]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +62,15 @@ class Group:
             with suppress(OSError):
                 found += [int(pid) for pid in (path / "cgroup.procs").read_text().split()]
         return found
+
+    def end_all(self, within: float = 10) -> None:
+        """Kills what is left in it, for example the server that a measuring program had started when it was stopped."""
+        deadline = time.monotonic() + within
+        while (pids := self.pids()) and time.monotonic() < deadline:
+            for pid in pids:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
 
     def remove(self) -> None:
         """Removes the group; its processes must have ended."""

@@ -136,9 +136,7 @@ class Running:
     def stop(self) -> None:
         """Ends it."""
         end(self.process)
-        deadline = time.monotonic() + 10
-        while self.group.pids() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self.group.end_all()
         self.group.remove()
 
     def _wait(self) -> None:

@@ -107,6 +107,7 @@ class Plan:
         for running in self.running.values():
             running.stop()
         if hasattr(self, "starter"):
+            self.starter.end_all()
             self.starter.remove()
 
     def probe_all(self) -> int:
