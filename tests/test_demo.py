@@ -17,7 +17,8 @@ EXAMPLES = ["text-json", "thumbnailer", "json-node", "shell-hello", "native-hell
 def demo(output: Path, **environment: str) -> "subprocess.Popen[bytes]":
     """Starts the demo in a process group of its own, as a terminal does."""
     return subprocess.Popen(
-        ["make", "--no-print-directory", "demo"],
+        # A shell cannot trap a signal that was ignored when it began, as SIGINT is in what runs in the background.
+        ["env", "--default-signal=INT", "make", "--no-print-directory", "demo"],
         cwd=ROOT,
         stdout=output.open("wb"),
         stderr=subprocess.STDOUT,
