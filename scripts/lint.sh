@@ -15,6 +15,7 @@ cargo fmt --manifest-path bench/Cargo.toml --all --check
 step "cargo clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 cargo clippy --manifest-path bench/Cargo.toml --workspace --all-targets --locked -- -D warnings
+cargo clippy --package wuwei-sandbox --all-targets --features defence-switches --locked -- -D warnings
 step "cargo deny"
 cargo deny --locked check bans licenses sources
 step "ruff"

@@ -22,6 +22,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
 
+use crate::defence::{Defence, stands};
 use crate::instance::Invocation;
 
 #[cfg(test)]
@@ -219,7 +220,7 @@ impl FrameReader {
         let [length @ .., kind] = *header;
         let length = u32::from_le_bytes(length) as usize;
         let kind = AnswerKind::from_byte(kind).ok_or(FrameError::UnknownKind(kind))?;
-        if length > PAYLOAD_BYTES_MAX {
+        if length > PAYLOAD_BYTES_MAX && stands(Defence::AnswerLimit) {
             // A whole answer that is too long has its request id first, and no log entry when it is a result.
             let id_bytes = match payload.first() {
                 Some(id_bytes) => usize::from(*id_bytes),
@@ -230,7 +231,9 @@ impl FrameReader {
         }
         match payload.len().cmp(&length) {
             std::cmp::Ordering::Less => return Ok(None),
-            std::cmp::Ordering::Greater if !kind.is_part() => return Err(FrameError::Surplus),
+            std::cmp::Ordering::Greater if !kind.is_part() && stands(Defence::OneAnswer) => {
+                return Err(FrameError::Surplus);
+            }
             std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => {}
         }
         let whole = HEADER_BYTES + length;
@@ -251,7 +254,7 @@ fn parse(kind: AnswerKind, mut payload: Bytes) -> Result<Answer, FrameError> {
     if log.len() > LOG_BYTES_MAX {
         return Err(FrameError::Malformed);
     }
-    if payload.len() > SYNC_RESPONSE_BYTES_MAX {
+    if payload.len() > SYNC_RESPONSE_BYTES_MAX && stands(Defence::AnswerLimit) {
         return Err(FrameError::TooLarge(payload.len() as u64));
     }
     Ok(Answer { kind, request_id, log, document: payload })

@@ -13,6 +13,7 @@ use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
+use crate::defence::Defences;
 use crate::egress::{Lease, Network};
 use crate::instance::ProcessExit;
 use crate::launcher::{Isolation, LaunchRequest, Setup};
@@ -112,6 +113,7 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         control: false,
         runtime_api: isolation == Isolation::Full,
         relay: isolation == Isolation::Full,
+        defences: Defences::default(),
     };
     let unavailable = |error: io::Error| StartSandboxError::Unavailable(error.to_string());
     let mut process = launch(client, request, None).await.map_err(unavailable)?;

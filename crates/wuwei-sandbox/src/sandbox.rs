@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::net::TcpListener;
 use wuwei_model::{CodeDigest, Runtime};
 
+use crate::defence::Defences;
 use crate::discovery::Runtimes;
 use crate::egress::{Egress, EgressOptions, FillerOptions};
 use crate::host::{LauncherClient, LauncherOptions, StartSandboxError, launch, probe};
@@ -131,6 +132,7 @@ impl Sandbox {
             control: !layout.needs_runtime_api,
             runtime_api: false,
             relay: false,
+            defences: Defences::default(),
         }
     }
 

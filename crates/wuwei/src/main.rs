@@ -22,6 +22,9 @@ use config::Environment;
 use failure::{Exit, Failure};
 use output::Console;
 
+/// Nothing of this program can leave out a defence of a sandbox: only the suite of attempts is built with that.
+const _: () = assert!(!wuwei_sandbox::HAS_DEFENCE_SWITCHES);
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

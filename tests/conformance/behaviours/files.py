@@ -69,7 +69,7 @@ BEHAVIOURS = [
     Behaviour("programs gain no privileges", status("NoNewPrivs"), "1"),
     Behaviour("system calls are filtered", status("Seccomp"), "2"),
     Behaviour("1,024 open files", limit("Max open files"), "1024"),
-    Behaviour("no core dumps", limit("Max core file size"), "0"),
+    Behaviour("no core dumps, not even to a handler", limit("Max core file size"), "1"),
     Behaviour("a child process runs", lambda subject: subject.call("run", "echo child"), "child\n"),
     Behaviour(
         "a child sees the processes of the instance only",

@@ -137,10 +137,24 @@ impl Hierarchies {
                     .map_err(|source| CgroupError::Prepare { path: group.to_owned(), source })?;
             }
         }
+        self.limit_processes();
         Ok(())
     }
 
-    fn directories(&self) -> impl Iterator<Item = &PathBuf> {
+    /// Leaves a quarter of the host's process numbers to the host, however many sandboxes use up theirs.
+    fn limit_processes(&self) {
+        let numbers = fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
+        let Some(numbers): Option<u64> = numbers else { return };
+        let limited = self.v1.iter().filter(|(controller, _)| controller == "pids").map(|(_, path)| path);
+        for path in limited.chain(self.v2.iter().filter(|_| self.v2_limits)) {
+            if let Err(error) = files::write_if_present(path, "pids.max", &(numbers / 4 * 3).to_string()) {
+                tracing::warn!(%error, "the host's process numbers are not kept from functions");
+            }
+        }
+    }
+
+    /// The server's directories, those of v1 first.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &PathBuf> {
         self.v1.iter().map(|(_, path)| path).chain(self.v2.as_ref())
     }
 

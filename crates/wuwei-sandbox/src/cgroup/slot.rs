@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use super::hierarchy::{CgroupError, Hierarchies};
+use crate::defence::{Defence, Defences};
 use crate::instance::Usage;
 
 /// The init process of a sandbox counts too, and must not take one of the function's processes.
 const INIT_PROCESSES: u64 = 1;
+/// Network buffers may have this part (one in so many) of the memory, on top of it, on hosts of cgroup v1.
+const V1_BUFFER_SHARE: u64 = 4;
 
 /// Limits of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,12 @@ pub(crate) struct SlotCgroup {
 
 impl SlotCgroup {
     /// Makes the groups and sets the limits.
-    pub(crate) fn create(hierarchies: &Hierarchies, name: &str, limits: Limits) -> Result<Self, CgroupError> {
+    pub(crate) fn create(
+        hierarchies: &Hierarchies,
+        name: &str,
+        limits: Limits,
+        defences: &Defences,
+    ) -> Result<Self, CgroupError> {
         let v1 = hierarchies.v1.iter().map(|(controller, path)| (controller.clone(), path.join(name))).collect();
         let slot =
             Self { v1, v2: hierarchies.v2.as_ref().map(|path| path.join(name)), v2_limits: hierarchies.v2_limits };
@@ -59,28 +67,41 @@ impl SlotCgroup {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                 other => other,
             };
-            made.and_then(|()| slot.set_limits(path, limits))
+            made.and_then(|()| slot.set_limits(path, limits, defences))
                 .map_err(|source| CgroupError::Prepare { path: path.clone(), source })?;
         }
         Ok(slot)
     }
 
-    fn set_limits(&self, path: &Path, limits: Limits) -> io::Result<()> {
+    fn set_limits(&self, path: &Path, limits: Limits, defences: &Defences) -> io::Result<()> {
+        let has = |defence| defences.include(defence);
         let (memory, processes) = (limits.memory_bytes().to_string(), limits.processes().to_string());
         if self.v2_limits && self.v2.as_deref() == Some(path) {
-            files::write(path, "memory.max", &memory)?;
-            files::write_if_present(path, "memory.swap.max", "0")?;
+            if has(Defence::MemoryLimit) {
+                files::write(path, "memory.max", &memory)?;
+                files::write_if_present(path, "memory.swap.max", "0")?;
+            }
             files::write(path, "memory.oom.group", "1")?;
-            files::write_if_present(path, "cpu.weight", &limits.v2_weight().to_string())?;
-            return files::write(path, "pids.max", &processes);
+            if has(Defence::CpuShare) {
+                files::write_if_present(path, "cpu.weight", &limits.v2_weight().to_string())?;
+            }
+            return if has(Defence::ProcessLimit) { files::write(path, "pids.max", &processes) } else { Ok(()) };
         }
         match self.v1.iter().find(|(_, directory)| directory == path).map(|(controller, _)| controller.as_str()) {
             Some("memory") => {
-                files::write(path, "memory.limit_in_bytes", &memory)?;
-                files::write_if_present(path, "memory.memsw.limit_in_bytes", &memory)
+                if has(Defence::MemoryLimit) {
+                    files::write(path, "memory.limit_in_bytes", &memory)?;
+                    files::write_if_present(path, "memory.memsw.limit_in_bytes", &memory)?;
+                }
+                if has(Defence::BufferLimit) {
+                    // v1 does not count network buffers as memory.
+                    let buffers = (limits.memory_bytes() / V1_BUFFER_SHARE).to_string();
+                    files::write_if_present(path, "memory.kmem.tcp.limit_in_bytes", &buffers)?;
+                }
+                Ok(())
             }
-            Some("cpu") => files::write(path, "cpu.shares", &limits.v1_shares().to_string()),
-            Some("pids") => files::write(path, "pids.max", &processes),
+            Some("cpu") if has(Defence::CpuShare) => files::write(path, "cpu.shares", &limits.v1_shares().to_string()),
+            Some("pids") if has(Defence::ProcessLimit) => files::write(path, "pids.max", &processes),
             _ => Ok(()),
         }
     }

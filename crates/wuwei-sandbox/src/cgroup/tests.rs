@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::defence::Defences;
+
 use super::{Hierarchies, Limits, Meter, Mounts, SlotCgroup, files};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -64,7 +66,7 @@ fn kernel_resets_peaks(slot: &SlotCgroup) -> bool {
 #[test]
 fn memory_is_metered_and_its_peak_starts_afresh_where_the_kernel_can() {
     let hierarchies = prepare("testpeak");
-    let slot = SlotCgroup::create(&hierarchies, "peak", Limits { memory_mb: 256 }).unwrap();
+    let slot = SlotCgroup::create(&hierarchies, "peak", Limits { memory_mb: 256 }, &Defences::default()).unwrap();
     let meter = Meter::new(slot.open_meter().unwrap());
     let mut allocator = Allocator::start(&slot);
     assert_eq!(allocator.step(), "taken\n");
@@ -82,9 +84,21 @@ fn memory_is_metered_and_its_peak_starts_afresh_where_the_kernel_can() {
 }
 
 #[test]
+fn all_sandboxes_together_leave_process_numbers_to_the_host() {
+    let hierarchies = prepare("testpids");
+    let numbers: u64 = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap().trim().parse().unwrap();
+    let limits: Vec<String> = hierarchies
+        .directories()
+        .filter_map(|directory| std::fs::read_to_string(directory.join("pids.max")).ok())
+        .collect();
+    assert!(limits.contains(&format!("{}\n", numbers / 4 * 3)), "{limits:?}");
+    hierarchies.remove().unwrap();
+}
+
+#[test]
 fn what_an_earlier_server_left_is_killed_and_removed() {
     let hierarchies = prepare("testsweep");
-    let slot = SlotCgroup::create(&hierarchies, "orphan", Limits { memory_mb: 128 }).unwrap();
+    let slot = SlotCgroup::create(&hierarchies, "orphan", Limits { memory_mb: 128 }, &Defences::default()).unwrap();
     let mut orphan = Allocator::start(&slot);
     let again = prepare("testsweep");
     orphan.process.wait().unwrap();

@@ -95,6 +95,7 @@ impl LauncherClient {
     ) -> io::Result<Started> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         request.id = id;
+        let defences = request.defences.clone();
         let (answer, answered) = oneshot::channel();
         let (exit, exit_receiver) = watch::channel(None);
         let final_usage = Arc::new(OnceLock::new());
@@ -116,7 +117,8 @@ impl LauncherClient {
             .map_err(|_gone| io::Error::new(io::ErrorKind::NotConnected, "the launcher ended"))?;
         unwanted.client = None;
         let (listeners, meter) = answer.map_err(io::Error::other)?;
-        let controls = Arc::new(RemoteControls { id, meter: Meter::new(meter), final_usage, client: Arc::clone(self) });
+        let controls =
+            Arc::new(RemoteControls { id, meter: Meter::new(meter), final_usage, client: Arc::clone(self), defences });
         Ok(Started { listeners, exit: exit_receiver, controls })
     }
 

@@ -2,6 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::client::LauncherClient;
 use crate::cgroup::Meter;
+use crate::defence::{Defence, Defences};
 use crate::instance::Usage;
 use crate::process::ProcessControls;
 
@@ -12,6 +13,7 @@ pub(super) struct RemoteControls {
     /// Known once it has ended.
     pub(super) final_usage: Arc<OnceLock<Usage>>,
     pub(super) client: Arc<LauncherClient>,
+    pub(super) defences: Defences,
 }
 
 impl ProcessControls for RemoteControls {
@@ -24,7 +26,9 @@ impl ProcessControls for RemoteControls {
     }
 
     fn freeze(&self) {
-        self.meter.set_frozen(true);
+        if self.defences.include(Defence::Freezing) {
+            self.meter.set_frozen(true);
+        }
     }
 
     fn thaw(&self) {

@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use super::client::LauncherClient;
 use super::{LauncherOptions, launch, probe};
 use crate::ProcessExit;
+use crate::defence::Defences;
 use crate::launcher::{Isolation, LaunchRequest, Setup};
 
 fn launcher_program() -> PathBuf {
@@ -39,6 +40,7 @@ fn shell(name: &str, script: &str) -> LaunchRequest {
         control: true,
         runtime_api: false,
         relay: false,
+        defences: Defences::default(),
     }
 }
 

@@ -20,10 +20,11 @@ use super::channel::{receive, send};
 use super::mounts::View;
 use super::protocol::{Isolation, LaunchRequest};
 use super::template::{SANDBOX_GID, SANDBOX_UID};
+use crate::defence::Defence;
 use crate::seccomp::Filter;
 use crate::sys::{
     Cloned, bring_loopback_up, clone_process, close_all_but, close_on_exec_from, enter_new_cgroup_namespace, execute,
-    place_descriptor,
+    keep_on_exec_from, place_descriptor,
 };
 
 /// Port of the Runtime API inside every sandbox.
@@ -35,6 +36,9 @@ pub(crate) const RELAY_PORT: u16 = 9002;
 const NOT_FOUND: i32 = 127;
 /// Exit status of a program that cannot be executed, as in shells.
 const NOT_RUN: i32 = 126;
+/// Limit of core dumps: less than any has, and the one value with which the kernel also hands none to a program of the
+/// host, where `core_pattern` names one. (0 would not do that.) Source: `do_coredump` of the kernel.
+const CORE_BYTES: u64 = 1;
 
 /// A step of building a sandbox that failed.
 #[derive(Debug)]
@@ -109,18 +113,22 @@ impl Enclosure<'_> {
         }
     }
 
+    /// Whether the sandbox is to have this defence: always, but in tests of the single defences.
+    fn has(&self, defence: Defence) -> bool {
+        self.request.defences.include(defence)
+    }
+
     fn enclose(&self) -> Result<(), Step> {
         at_step("wait for the launcher", receive::<Proceed>(&self.report))?
             .ok_or_else(|| Step::new("wait for the launcher", io::ErrorKind::BrokenPipe.into()))?;
         for mut tasks in &self.tasks {
             at_step("join control group", tasks.write_all(b"0"))?;
         }
-        at_step("prefer as victim of memory pressure", fs::write("/proc/self/oom_score_adj", "500"))?;
         let listeners = match self.isolation {
             Isolation::Full => self.enter_namespaces()?,
             Isolation::Reduced => Vec::new(),
         };
-        set_resource_limits()?;
+        self.set_resource_limits()?;
         self.give_up_privilege()?;
         self.tell(&Report::Enclosed, &listeners);
         Ok(())
@@ -129,11 +137,20 @@ impl Enclosure<'_> {
     /// Mounts, host name and network of the new namespaces; the listeners that are wanted.
     fn enter_namespaces(&self) -> Result<Vec<TcpListener>, Step> {
         // After joining its groups, so that these are the root of what it sees.
-        at_step("new cgroup namespace", enter_new_cgroup_namespace())?;
-        at_step("set host name", rustix::system::sethostname(b"sandbox"))?;
-        let view = View { template: &self.template, binds: &self.binds, ephemeral_mb: self.request.ephemeral_mb };
+        if self.has(Defence::GroupNamespace) {
+            at_step("new cgroup namespace", enter_new_cgroup_namespace())?;
+        }
+        if self.has(Defence::NameNamespace) {
+            at_step("set host name", rustix::system::sethostname(b"sandbox"))?;
+        }
+        let view = View {
+            template: &self.template,
+            binds: &self.binds,
+            ephemeral_mb: self.request.ephemeral_mb,
+            defences: &self.request.defences,
+        };
         view.enter()?;
-        if self.empty_network {
+        if self.empty_network && self.has(Defence::NetworkNamespace) {
             at_step("bring loopback up", bring_loopback_up())?;
         }
         let wanted = [(self.request.runtime_api, RUNTIME_API_PORT), (self.request.relay, RELAY_PORT)];
@@ -141,38 +158,43 @@ impl Enclosure<'_> {
         wanted.map(|(_, port)| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", port)))).collect()
     }
 
+    fn set_resource_limits(&self) -> Result<(), Step> {
+        let limit = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+        if self.has(Defence::DescriptorLimit) {
+            let files = limit(wuwei_model::limits::FILE_DESCRIPTORS_MAX);
+            at_step("limit open files", rustix::process::setrlimit(Resource::Nofile, files))?;
+        }
+        if self.has(Defence::NoCoreDumps) {
+            at_step("forbid core dumps", rustix::process::setrlimit(Resource::Core, limit(CORE_BYTES)))?;
+        }
+        Ok(())
+    }
+
     fn give_up_privilege(&self) -> Result<(), Step> {
         let identity = match self.isolation {
             Isolation::Full => Some((SANDBOX_UID, SANDBOX_GID)),
             Isolation::Reduced => self.reduced_uid.map(|uid| (uid, uid)),
         };
-        let mut capabilities = at_step("read capabilities", rustix::thread::capabilities(None))?;
-        if capabilities.effective.contains(CapabilitySet::SETPCAP) {
-            for capability in CapabilitySet::all().iter() {
-                match rustix::thread::remove_capability_from_bounding_set(capability) {
-                    // A kernel that does not know a capability cannot grant it.
-                    Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-                    Err(error) => return Err(Step::new("drop bounding capabilities", error.into())),
-                }
-            }
+        if self.has(Defence::NoCapabilities) {
+            drop_bounding_capabilities()?;
         }
-        if let Some((uid, gid)) = identity {
+        if let (Some((uid, gid)), true) = (identity, self.has(Defence::OwnUser)) {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
             at_step("take the sandbox's group", rustix::thread::set_thread_res_gid(gid, gid, gid))?;
             at_step("take the sandbox's user", rustix::thread::set_thread_res_uid(uid, uid, uid))?;
         }
         // After the change of user, which clears it.
         at_step("die with the launcher", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
-        at_step("clear ambient capabilities", rustix::thread::clear_ambient_capability_set())?;
-        capabilities = CapabilitySets {
-            effective: CapabilitySet::empty(),
-            permitted: CapabilitySet::empty(),
-            inheritable: CapabilitySet::empty(),
-        };
-        at_step("drop capabilities", rustix::thread::set_capabilities(None, capabilities))?;
-        at_step("set no_new_privs", rustix::thread::set_no_new_privs(true))?;
+        if self.has(Defence::NoCapabilities) {
+            drop_capabilities()?;
+        }
+        if self.has(Defence::NoNewPrivileges) {
+            at_step("set no_new_privs", rustix::thread::set_no_new_privs(true))?;
+        }
         // The reaper still carries the launcher's memory: nobody inside may look at it.
-        at_step("hide memory", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))
+        let dumpable =
+            if self.has(Defence::HiddenReaper) { DumpableBehavior::NotDumpable } else { DumpableBehavior::Dumpable };
+        at_step("hide memory", rustix::process::set_dumpable_behavior(dumpable))
     }
 
     fn start_runtime(&self) -> Result<Cloned, Step> {
@@ -214,10 +236,18 @@ impl Enclosure<'_> {
                 place_descriptor(&control, 3)?;
                 first_closed = 4;
             }
-            close_on_exec_from(first_closed)?;
-            rustix::process::setsid()?;
+            if self.has(Defence::ClosedDescriptors) {
+                close_on_exec_from(first_closed)?;
+            } else {
+                keep_on_exec_from(first_closed);
+            }
+            if self.has(Defence::OwnSession) {
+                rustix::process::setsid()?;
+            }
             std::env::set_current_dir(&self.request.working_directory)?;
-            self.filter.install()
+            // The kernel takes no filter from a process that could still gain privileges.
+            let filtered = self.has(Defence::CallFilter) && self.has(Defence::NoNewPrivileges);
+            if filtered { self.filter.install() } else { Ok(()) }
         };
         at_step("prepare the runtime's process", prepared())
     }
@@ -279,9 +309,27 @@ pub(super) fn leave(status: i32) -> ! {
     std::process::exit(status)
 }
 
-fn set_resource_limits() -> Result<(), Step> {
-    let limit = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-    let files = limit(wuwei_model::limits::FILE_DESCRIPTORS_MAX);
-    at_step("limit open files", rustix::process::setrlimit(Resource::Nofile, files))?;
-    at_step("forbid core dumps", rustix::process::setrlimit(Resource::Core, limit(0)))
+fn drop_bounding_capabilities() -> Result<(), Step> {
+    let capabilities = at_step("read capabilities", rustix::thread::capabilities(None))?;
+    if !capabilities.effective.contains(CapabilitySet::SETPCAP) {
+        return Ok(());
+    }
+    for capability in CapabilitySet::all().iter() {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // A kernel that does not know a capability cannot grant it.
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(error) => return Err(Step::new("drop bounding capabilities", error.into())),
+        }
+    }
+    Ok(())
+}
+
+fn drop_capabilities() -> Result<(), Step> {
+    at_step("clear ambient capabilities", rustix::thread::clear_ambient_capability_set())?;
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    at_step("drop capabilities", rustix::thread::set_capabilities(None, none))
 }

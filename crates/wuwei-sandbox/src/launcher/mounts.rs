@@ -6,20 +6,35 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change, move_mount,
-    open_tree, unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_change,
+    move_mount, open_tree, unmount,
 };
 
 use super::enclosure::{Step, at_step};
 use super::template::{DEVICES, SANDBOX_GID, SANDBOX_UID};
+use crate::defence::{Defence, Defences};
 use crate::sys::{MountAttributes, set_mount_attributes};
 
 /// Files of `/proc` that tell about the host or act on it; each is covered by an empty device.
-const COVERED: [&str; 6] =
-    ["proc/kcore", "proc/keys", "proc/kallsyms", "proc/timer_list", "proc/sysrq-trigger", "proc/kmsg"];
-
-const READ_ONLY: MountAttributes = MountAttributes { read_only: true, no_devices: true };
-const DEVICE: MountAttributes = MountAttributes { read_only: false, no_devices: false };
+const COVERED: [&str; 17] = [
+    "proc/cmdline",
+    "proc/config.gz",
+    "proc/diskstats",
+    "proc/interrupts",
+    "proc/iomem",
+    "proc/ioports",
+    "proc/kallsyms",
+    "proc/kcore",
+    "proc/key-users",
+    "proc/keys",
+    "proc/kmsg",
+    "proc/modules",
+    "proc/partitions",
+    "proc/swaps",
+    "proc/sysrq-trigger",
+    "proc/timer_list",
+    "proc/zoneinfo",
+];
 
 /// What to show where.
 pub(super) struct View<'request> {
@@ -29,6 +44,8 @@ pub(super) struct View<'request> {
     pub(super) binds: &'request [(PathBuf, PathBuf)],
     /// Size of `/tmp`.
     pub(super) ephemeral_mb: u32,
+    /// All, but in tests of the single defences.
+    pub(super) defences: &'request Defences,
 }
 
 impl View<'_> {
@@ -37,21 +54,27 @@ impl View<'_> {
     /// Runs as the launcher's uid (it must reach the sources) with all capabilities of the new user namespace.
     pub(super) fn enter(&self) -> Result<(), Step> {
         at_step("make mounts private", mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE))?;
-        let root = tree(self.template, READ_ONLY)?;
+        let (files, devices) = (self.files(), self.devices());
+        let own_root = self.defences.include(Defence::OwnRoot);
+        let root = tree(if own_root { self.template } else { Path::new("/") }, files)?;
         let mut trees = Vec::new();
         for (source, target) in self.binds {
-            trees.push((tree(source, READ_ONLY)?, target.clone()));
+            trees.push((tree(source, files)?, target.clone()));
         }
-        for device in DEVICES {
-            trees.push((tree(&Path::new("/dev").join(device), DEVICE)?, Path::new("dev").join(device)));
+        if self.defences.include(Defence::FewDevices) {
+            for device in DEVICES {
+                trees.push((tree(&Path::new("/dev").join(device), devices)?, Path::new("dev").join(device)));
+            }
+        } else {
+            trees.push((tree(Path::new("/dev"), devices)?, PathBuf::from("dev")));
         }
         attach(&root, self.template)?;
         at_step("enter the new root", rustix::process::fchdir(&root))?;
-        for (tree, target) in &trees {
+        for (tree, target) in trees.iter().filter(|(_, target)| own_root || target.exists()) {
             attach(tree, target)?;
         }
         self.mount_memory_file_systems()?;
-        mount_processes()?;
+        self.mount_processes()?;
         at_step("pivot_root", rustix::process::pivot_root(".", "."))?;
         at_step("detach the host's root", unmount(".", UnmountFlags::DETACH))?;
         at_step("change to the new root", rustix::process::chdir("/"))
@@ -60,21 +83,51 @@ impl View<'_> {
     fn mount_memory_file_systems(&self) -> Result<(), Step> {
         let owner = format!("uid={SANDBOX_UID},gid={SANDBOX_GID}");
         // Pages are charged to the instance's memory; the inode limit keeps empty files from eating the kernel's.
-        let temporary = format!("size={}m,nr_inodes={},mode=1777,{owner}", self.ephemeral_mb, self.ephemeral_mb * 256);
+        let bounded = |defence, value: u32| if self.defences.include(defence) { value } else { 0 };
+        let megabytes = bounded(Defence::TemporaryBytes, self.ephemeral_mb);
+        let inodes = bounded(Defence::TemporaryFiles, self.ephemeral_mb * 256);
+        let temporary = format!("size={megabytes}m,nr_inodes={inodes},mode=1777,{owner}");
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         at_step("mount /tmp", mount_with("tmpfs", "tmp", flags, &temporary))?;
-        let shared = format!("size=64m,nr_inodes=4096,mode=1777,{owner}");
+        let megabytes = bounded(Defence::SharedBytes, 64);
+        let shared = format!("size={megabytes}m,nr_inodes=4096,mode=1777,{owner}");
         at_step("mount /dev/shm", mount_with("tmpfs", "dev/shm", flags | MountFlags::NOEXEC, &shared))
     }
-}
 
-fn mount_processes() -> Result<(), Step> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    at_step("mount /proc", mount_with("proc", "proc", flags, ""))?;
-    for path in COVERED.iter().map(Path::new).filter(|path| path.exists()) {
-        attach(&tree(Path::new("dev/null"), DEVICE)?, path)?;
+    fn mount_processes(&self) -> Result<(), Step> {
+        if self.defences.include(Defence::ProcessNamespace) {
+            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+            at_step("mount /proc", mount_with("proc", "proc", flags, ""))?;
+        } else {
+            attach(&tree(Path::new("/proc"), self.files())?, Path::new("proc"))?;
+        }
+        if !self.defences.include(Defence::CoveredFiles) {
+            return Ok(());
+        }
+        for path in COVERED.iter().map(Path::new).filter(|path| path.exists()) {
+            // One call; what is forbidden for the device is forbidden for its copies.
+            at_step("cover a file of /proc", mount_bind("dev/null", path))?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// What holds for files of the host.
+    fn files(&self) -> MountAttributes {
+        MountAttributes {
+            read_only: self.defences.include(Defence::ReadOnlyFiles),
+            no_devices: self.defences.include(Defence::NoDeviceFiles),
+            no_setuid: self.defences.include(Defence::NoSetuidFiles),
+        }
+    }
+
+    /// What holds for device nodes: they can be written to, but not changed.
+    fn devices(&self) -> MountAttributes {
+        MountAttributes {
+            read_only: self.defences.include(Defence::ReadOnlyDevices),
+            no_devices: false,
+            no_setuid: true,
+        }
+    }
 }
 
 fn mount_with(kind: &str, target: &str, flags: MountFlags, options: &str) -> io::Result<()> {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::MeterFile;
+use crate::defence::Defences;
 use crate::instance::{ProcessExit, Usage};
 
 /// How much of a sandbox there is.
@@ -64,6 +65,9 @@ pub(crate) struct LaunchRequest {
     pub(crate) runtime_api: bool,
     /// Whether a listener for the way back to the platform is wanted (full isolation only).
     pub(crate) relay: bool,
+    /// What protects the host from it: everything, but for tests of the single defences.
+    #[serde(default)]
+    pub(crate) defences: Defences,
 }
 
 /// Server to launcher.

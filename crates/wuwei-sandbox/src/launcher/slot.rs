@@ -16,9 +16,10 @@ use super::protocol::{Isolation, LaunchRequest, Setup};
 use super::template::{SANDBOX_GID, SANDBOX_UID, Template};
 use super::users::HostUsers;
 use crate::cgroup::{Hierarchies, Limits, Meter, MeterFile, SlotCgroup};
+use crate::defence::{Defence, Defences};
 use crate::instance::{ProcessExit, Usage};
 use crate::seccomp::Filter;
-use crate::sys::{Cloned, clone_process};
+use crate::sys::{Cloned, clone_process, clone_process_of};
 
 /// What all slots of a launcher share.
 pub(super) struct Ground {
@@ -50,6 +51,7 @@ pub(super) struct Slot {
     pub(super) pidfd: OwnedFd,
     pub(super) report: OwnedFd,
     cgroup: Option<SlotCgroup>,
+    defences: Defences,
     /// Whether the server knows it as started.
     pub(super) started: bool,
     /// Why it could not be built.
@@ -66,7 +68,7 @@ impl Slot {
         let cgroup = match &ground.hierarchies {
             Some(hierarchies) => Some(at_step(
                 "make control groups",
-                SlotCgroup::create(hierarchies, &request.name, limits).map_err(io::Error::other),
+                SlotCgroup::create(hierarchies, &request.name, limits, &request.defences).map_err(io::Error::other),
             )?),
             None => None,
         };
@@ -79,6 +81,7 @@ impl Slot {
                 pidfd,
                 report,
                 cgroup,
+                defences: request.defences.clone(),
                 started: false,
                 broken: None,
                 not_executed: None,
@@ -125,21 +128,25 @@ impl Slot {
         };
         let unified = at_step("open control group", cgroup.map_or(Ok(None), SlotCgroup::open_unified))?;
         let flags = match ground.setup.isolation {
-            Isolation::Full => namespaces(),
+            Isolation::Full => namespaces(&request.defences),
             Isolation::Reduced => 0,
         };
         let network = handed.network.as_ref().map(|ready| (ready, &ground.network));
-        match clone_in(network, flags, unified.as_ref())? {
+        let owner = match ground.setup.isolation {
+            Isolation::Full => uid.filter(|_| request.defences.include(Defence::OwnAccount)),
+            Isolation::Reduced => None,
+        };
+        match clone_in(network, owner, flags, unified.as_ref())? {
             Cloned::Child => leave(enclosure.run()),
             Cloned::Parent { pid, pidfd } => {
                 let mapped = match ground.setup.isolation {
                     Isolation::Full => map_identity(pid, uid),
                     Isolation::Reduced => Ok(()),
                 };
-                let proceeded = mapped.and_then(|()| send(&ours, &Proceed, &[]));
+                let proceeded = mapped.and_then(|()| prefer_as_victim(pid)).and_then(|()| send(&ours, &Proceed, &[]));
                 if let Err(error) = proceeded {
                     kill_and_reap(&pidfd);
-                    return Err(Step::new("map the user namespace", error));
+                    return Err(Step::new("map the user namespace and prefer as victim", error));
                 }
                 Ok((pid, pidfd, ours))
             }
@@ -160,12 +167,16 @@ impl Slot {
 
     /// Kills everything inside; the pid descriptor tells when it is gone.
     pub(super) fn kill(&self) {
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill();
-        }
+        self.kill_group();
         // The first process takes the rest of its pid namespace along (in full isolation).
         if let Err(error) = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
             tracing::debug!(%error, "sandbox was gone already");
+        }
+    }
+
+    fn kill_group(&self) {
+        if let (Some(cgroup), true) = (&self.cgroup, self.defences.include(Defence::GroupKill)) {
+            cgroup.kill();
         }
     }
 
@@ -175,10 +186,8 @@ impl Slot {
         // What it reported last may be unread.
         while self.ended.is_none() && matches!(self.take_report(), Ok(Some(_))) {}
         let out_of_memory = self.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0);
-        if let Some(cgroup) = &self.cgroup {
-            // Reduced isolation has no pid namespace that would have ended the others.
-            cgroup.kill();
-        }
+        // Reduced isolation has no pid namespace that would have ended the others.
+        self.kill_group();
         if let Some(error) = self.not_executed {
             return Ok(ProcessExit::NotExecuted(error));
         }
@@ -227,11 +236,22 @@ impl Slot {
 ///
 /// The child cannot enter by itself: the network belongs to the host's user namespace, so that nobody inside has a
 /// privilege over it.
-fn clone_in(network: Option<(&OwnedFd, &OwnedFd)>, flags: u64, unified: Option<&OwnedFd>) -> Result<Cloned, Step> {
-    let unified = unified.map(|directory| directory.as_fd());
-    let Some((ready, own)) = network else { return at_step("clone", clone_process(flags, unified)) };
+fn clone_in(
+    network: Option<(&OwnedFd, &OwnedFd)>,
+    owner: Option<u32>,
+    flags: u64,
+    unified: Option<&OwnedFd>,
+) -> Result<Cloned, Step> {
+    let clone = |flags| {
+        let unified = unified.map(|directory| directory.as_fd());
+        match owner {
+            Some(owner) => clone_process_of(owner, flags, unified),
+            None => clone_process(flags, unified),
+        }
+    };
+    let Some((ready, own)) = network else { return at_step("clone", clone(flags)) };
     at_step("enter the network", enter_network(ready))?;
-    let cloned = clone_process(flags & !u64::from(libc::CLONE_NEWNET.unsigned_abs()), unified);
+    let cloned = clone(flags & !u64::from(libc::CLONE_NEWNET.unsigned_abs()));
     if !matches!(cloned, Ok(Cloned::Child))
         && let Err(error) = enter_network(own)
     {
@@ -247,14 +267,16 @@ fn enter_network(namespace: &OwnedFd) -> io::Result<()> {
 }
 
 /// All namespaces but cgroup (entered later) and time.
-fn namespaces() -> u64 {
-    let flags = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWNET;
-    u64::from(flags.unsigned_abs())
+fn namespaces(defences: &Defences) -> u64 {
+    let separate = [
+        (Defence::ProcessNamespace, libc::CLONE_NEWPID),
+        (Defence::MessageNamespace, libc::CLONE_NEWIPC),
+        (Defence::NameNamespace, libc::CLONE_NEWUTS),
+        (Defence::NetworkNamespace, libc::CLONE_NEWNET),
+    ];
+    let always = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
+    let wanted = separate.into_iter().filter(|(defence, _)| defences.include(*defence));
+    u64::from(wanted.fold(always, |flags, (_, flag)| flags | flag).unsigned_abs())
 }
 
 /// Maps the one uid and gid of the sandbox: to the slot's own on the host, or (rootless) to the launcher's.
@@ -265,6 +287,13 @@ fn map_identity(pid: Pid, slot_uid: Option<u32>) -> io::Result<()> {
     fs::write(process.join("setgroups"), "deny")?;
     fs::write(process.join("uid_map"), format!("{SANDBOX_UID} {uid} 1\n"))?;
     fs::write(process.join("gid_map"), format!("{SANDBOX_GID} {gid} 1\n"))
+}
+
+/// Lets the kernel end a sandbox before anything else when the host is out of memory.
+///
+/// Written by the launcher: what a process with `CAP_SYS_RESOURCE` sets is the least that the sandbox can set itself.
+fn prefer_as_victim(pid: Pid) -> io::Result<()> {
+    fs::write(format!("/proc/{}/oom_score_adj", pid.as_raw_pid()), "500")
 }
 
 /// Sources and targets (relative to the root) of everything that the sandbox shows, in order of mounting.

@@ -1,6 +1,7 @@
 use bytes::{Bytes, BytesMut};
 use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
 
+use crate::defence::{Defence, stands};
 use crate::frames::{Answer, AnswerKind, FrameError};
 use crate::instance::Invocation;
 use crate::stream::{StreamPart, StreamSink};
@@ -38,7 +39,7 @@ impl<'invocation> Parts<'invocation> {
     /// # Errors
     /// [`FrameError::Foreign`], [`FrameError::OutOfPlace`], and [`FrameError::TooLarge`] for what is collected.
     pub(super) async fn take(&mut self, answer: Answer) -> Result<Option<Answer>, FrameError> {
-        if answer.request_id != self.request_id.as_bytes() {
+        if answer.request_id != self.request_id.as_bytes() && stands(Defence::RequestIds) {
             return Err(FrameError::Foreign);
         }
         let part = match answer.kind {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use wuwei_model::InvocationId;
 
 use super::Answered;
+use crate::defence::{Defence, stands};
 use crate::instance::Invocation;
 use crate::stream::StreamSink;
 
@@ -268,6 +269,9 @@ impl Exchange {
 
 impl State {
     fn check(&self, Reference { id, attempt, to }: &Reference) -> Result<(), Refusal> {
+        if matches!(self.phase, Phase::Running(_)) && !stands(Defence::RequestIds) {
+            return Ok(());
+        }
         match &self.phase {
             Phase::Running(work) | Phase::Streaming(work)
                 if work.id.as_str() == id && attempt.as_ref().is_some_and(|attempt| *attempt != work.attempt) =>

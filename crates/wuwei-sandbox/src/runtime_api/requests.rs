@@ -16,6 +16,7 @@ use super::document;
 use super::exchange::{Exchange, Reference};
 use super::responses::{self, accepted_or_refused, refuse, refused};
 use super::server::Active;
+use crate::defence::{Defence, stands};
 use crate::stream::{StreamPart, StreamSink};
 
 const VERSION_PREFIX: &str = "/2018-06-01/";
@@ -143,7 +144,8 @@ async fn take_response(exchange: &Exchange, id: String, request: Request<Incomin
 }
 
 async fn take_whole(exchange: &Exchange, reference: &Reference, incoming: Incoming) -> Response<Full<Bytes>> {
-    match body::read(incoming, SYNC_RESPONSE_BYTES_MAX).await {
+    let bytes_max = if stands(Defence::AnswerLimit) { SYNC_RESPONSE_BYTES_MAX } else { usize::MAX };
+    match body::read(incoming, bytes_max).await {
         Body::Whole(bytes, _) => accepted_or_refused(exchange.answer(reference, Answered::Success(bytes))),
         Body::TooLarge(size) => too_large(exchange, reference, size),
         Body::Broken => responses::truncated(),

@@ -3,7 +3,7 @@
 //! What is not named here answers `ENOSYS`, so that libraries take their fallback; what is named in [`REFUSED`] answers
 //! `EPERM`, because programs probe for it and `EPERM` is what they handle.
 
-use super::program::{Rule, Verdict};
+use super::program::{Answer, Case, Condition, Half, Rule, Verdict};
 
 const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
@@ -11,8 +11,54 @@ const ENOSYS: u16 = 38;
 /// `CLONE_NEW*` for every namespace: time, mount, cgroup, uts, ipc, user, pid, net.
 const NEW_NAMESPACES: u32 = 0x7E02_0080;
 
-/// Address families that a function may open: local sockets, IPv4, IPv6, and netlink for name lookup and `getifaddrs`.
-const ADDRESS_FAMILIES: &[u32] = &[1, 2, 10, 16];
+/// `socket`: local sockets; TCP and UDP over IPv4 and IPv6; netlink's routing family, for name lookup and `getifaddrs`.
+const SOCKETS_ALLOWED: &[Case] = &[
+    Case { conditions: &[one_of(0, &[AF_UNIX])], answer: Answer::Allow },
+    Case { conditions: &[INTERNET, STREAM_OR_DATAGRAM, one_of(2, &[0, 6, 17])], answer: Answer::Allow },
+    // Others would have the kernel load modules, or are code that few have looked at. Programs that would like multipath
+    // TCP take this answer as that of a kernel without it.
+    Case { conditions: &[INTERNET, STREAM_OR_DATAGRAM], answer: Answer::Fail(EPROTONOSUPPORT) },
+    Case { conditions: &[one_of(0, &[AF_NETLINK]), one_of(2, &[0])], answer: Answer::Allow },
+];
+/// `socketpair`: local sockets.
+const PAIRS_ALLOWED: &[Case] = &[Case { conditions: &[one_of(0, &[AF_UNIX])], answer: Answer::Allow }];
+const AF_UNIX: u32 = 1;
+const AF_NETLINK: u32 = 16;
+const EPROTONOSUPPORT: u16 = 93;
+/// `AF_INET`, `AF_INET6`.
+const INTERNET: Condition = one_of(0, &[2, 10]);
+/// The low bits of the type; the others say how the descriptor behaves.
+const STREAM_OR_DATAGRAM: Condition = Condition { argument: 1, half: Half::Low, mask: 0xF, values: &[1, 2] };
+
+/// `setsockopt`: no programs in the kernel, also not the older kind: `SO_ATTACH_FILTER`, `SO_ATTACH_BPF`,
+/// `SO_ATTACH_REUSEPORT_CBPF`, `SO_ATTACH_REUSEPORT_EBPF` of `SOL_SOCKET`.
+const SOCKET_OPTIONS_REFUSED: &[Case] =
+    &[Case { conditions: &[one_of(1, &[1]), one_of(2, &[26, 50, 51, 52])], answer: Answer::Fail(EPERM) }];
+
+/// `RLIMIT_CORE`: stays at the one value with which a crash does not run the host's handler of core dumps. Many programs
+/// set it to 0, which would not do, and are told that it worked.
+const CORE_LIMIT: u32 = 4;
+const SETRLIMIT_PRETENDED: &[Case] = &[Case { conditions: &[one_of(0, &[CORE_LIMIT])], answer: Answer::Fail(0) }];
+const PRLIMIT_PRETENDED: &[Case] = &[
+    // Without a new value it only reads.
+    Case {
+        conditions: &[
+            one_of(1, &[CORE_LIMIT]),
+            one_of(2, &[0]),
+            Condition { argument: 2, half: Half::High, mask: u32::MAX, values: &[0] },
+        ],
+        answer: Answer::Allow,
+    },
+    Case { conditions: &[one_of(1, &[CORE_LIMIT])], answer: Answer::Fail(0) },
+];
+
+/// They would write out what the host's other programs have written, while all that a function can write is memory: it
+/// seems to work.
+const PRETENDED: &[libc::c_long] = &[libc::SYS_sync, libc::SYS_syncfs];
+
+const fn one_of(argument: u8, values: &'static [u32]) -> Condition {
+    Condition { argument, half: Half::Low, mask: u32::MAX, values }
+}
 
 /// Files below the root that the sandbox shows; what they may reach is a matter of mounts and permissions.
 const FILES: &[libc::c_long] = &[
@@ -40,8 +86,6 @@ const FILES: &[libc::c_long] = &[
     libc::SYS_flock,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
-    libc::SYS_sync,
-    libc::SYS_syncfs,
     libc::SYS_sync_file_range,
     libc::SYS_truncate,
     libc::SYS_ftruncate,
@@ -161,8 +205,6 @@ const PROCESSES: &[libc::c_long] = &[
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_send_signal,
     libc::SYS_getrlimit,
-    libc::SYS_setrlimit,
-    libc::SYS_prlimit64,
     libc::SYS_getrusage,
     libc::SYS_times,
     libc::SYS_getpriority,
@@ -227,7 +269,7 @@ const WAITING: &[libc::c_long] = &[
     libc::SYS_ioctl,
 ];
 
-/// Sockets of the families in [`ADDRESS_FAMILIES`]; what they reach is a matter of the network namespace.
+/// Sockets as in [`SOCKETS_ALLOWED`]; what they reach is a matter of the network namespace.
 const SOCKETS: &[libc::c_long] = &[
     libc::SYS_bind,
     libc::SYS_listen,
@@ -242,7 +284,6 @@ const SOCKETS: &[libc::c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_sendmmsg,
     libc::SYS_recvmmsg,
-    libc::SYS_setsockopt,
     libc::SYS_getsockopt,
     libc::SYS_shutdown,
 ];
@@ -387,8 +428,15 @@ pub(super) fn rules() -> Vec<Rule> {
     rules.push(rule(libc::SYS_clone, Verdict::FailIfBits { argument: 0, bits: NEW_NAMESPACES, errno: EPERM }));
     // The flags of clone3 are in memory, where a filter cannot see them: libraries fall back to clone on ENOSYS.
     rules.push(rule(libc::SYS_clone3, Verdict::Fail(ENOSYS)));
-    rules.push(rule(libc::SYS_socket, Verdict::AllowValues { argument: 0, values: ADDRESS_FAMILIES }));
-    rules.push(rule(libc::SYS_socketpair, Verdict::AllowValues { argument: 0, values: &[1] }));
+    rules.extend(PRETENDED.iter().map(|&number| rule(number, Verdict::Fail(0))));
+    let refused = Answer::Fail(EPERM);
+    rules.extend([
+        rule(libc::SYS_socket, Verdict::Cases { cases: SOCKETS_ALLOWED, otherwise: refused }),
+        rule(libc::SYS_socketpair, Verdict::Cases { cases: PAIRS_ALLOWED, otherwise: refused }),
+        rule(libc::SYS_setsockopt, Verdict::Cases { cases: SOCKET_OPTIONS_REFUSED, otherwise: Answer::Allow }),
+        rule(libc::SYS_setrlimit, Verdict::Cases { cases: SETRLIMIT_PRETENDED, otherwise: Answer::Allow }),
+        rule(libc::SYS_prlimit64, Verdict::Cases { cases: PRLIMIT_PRETENDED, otherwise: Answer::Allow }),
+    ]);
     rules.sort_by_key(|rule| rule.number);
     rules
 }

@@ -10,12 +10,44 @@ use crate::sys::FilterInstruction;
 pub(super) enum Verdict {
     /// It runs.
     Allow,
-    /// It fails with this `errno`.
+    /// It fails with this `errno`; with 0 it seems to succeed.
     Fail(u16),
     /// It runs unless the low 32 bits of an argument have one of these bits; else it fails with the `errno`.
     FailIfBits { argument: u8, bits: u32, errno: u16 },
-    /// It runs if the low 32 bits of an argument equal one of these values; else it fails with `EPERM`.
-    AllowValues { argument: u8, values: &'static [u32] },
+    /// The first case whose conditions all hold decides.
+    Cases { cases: &'static [Case], otherwise: Answer },
+}
+
+/// What a case decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The call runs.
+    Allow,
+    /// It fails with this `errno`; with 0 it seems to succeed.
+    Fail(u16),
+}
+
+/// Conditions on arguments, and the answer when all of them hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Case {
+    pub(super) conditions: &'static [Condition],
+    pub(super) answer: Answer,
+}
+
+/// Half of an argument, masked, is one of these values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) argument: u8,
+    pub(super) half: Half,
+    pub(super) mask: u32,
+    pub(super) values: &'static [u32],
+}
+
+/// Which 32 bits of an argument: a filter sees no more at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    Low,
+    High,
 }
 
 /// A rule for one call number.
@@ -36,6 +68,7 @@ const OFFSET_ARCH: u32 = 4;
 const OFFSET_ARGUMENTS: u32 = 16;
 
 const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
 const JUMP: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_GREATER_OR_EQUAL: u16 = 0x35;
@@ -48,7 +81,6 @@ const RETURN_KILL_PROCESS: u32 = 0x8000_0000;
 
 /// `ENOSYS`: what a call that the policy does not know answers, so that libraries fall back to older calls.
 const UNKNOWN: Verdict = Verdict::Fail(38);
-const EPERM: u16 = 1;
 
 fn instruction(code: u16, jump_true: u8, jump_false: u8, operand: u32) -> FilterInstruction {
     FilterInstruction { code, jump_true, jump_false, operand }
@@ -114,16 +146,52 @@ fn leaf(verdict: Verdict) -> Vec<FilterInstruction> {
         Verdict::FailIfBits { argument, bits, errno } => {
             vec![load(argument), instruction(JUMP_BITS, 0, 1, bits), fail(errno), allow]
         }
-        Verdict::AllowValues { argument, values } => {
-            let mut code = vec![load(argument)];
-            for (index, value) in values.iter().enumerate() {
-                let to_allow = u8::try_from(values.len() - index).expect("a short list of values");
-                code.push(instruction(JUMP_EQUAL, to_allow, 0, *value));
-            }
-            code.extend([fail(EPERM), allow]);
+        Verdict::Cases { cases, otherwise } => {
+            let mut code: Vec<FilterInstruction> = cases.iter().flat_map(case_code).collect();
+            code.push(answer_code(otherwise));
             code
         }
     }
+}
+
+fn answer_code(answer: Answer) -> FilterInstruction {
+    let value = match answer {
+        Answer::Allow => RETURN_ALLOW,
+        Answer::Fail(errno) => RETURN_ERRNO | u32::from(errno),
+    };
+    instruction(RETURN, 0, 0, value)
+}
+
+/// Answers when all conditions hold, and else goes on behind its last instruction.
+fn case_code(case: &Case) -> Vec<FilterInstruction> {
+    // Backwards, so that each condition knows how much is to be skipped when it does not hold.
+    let mut code = vec![answer_code(case.answer)];
+    for condition in case.conditions.iter().rev() {
+        let rest = u32::try_from(code.len()).expect("a case is short");
+        let mut test = condition_code(condition);
+        test.push(instruction(JUMP, 0, 0, rest));
+        test.append(&mut code);
+        code = test;
+    }
+    code
+}
+
+/// Skips one instruction when the condition holds.
+fn condition_code(condition: &Condition) -> Vec<FilterInstruction> {
+    let offset = OFFSET_ARGUMENTS + 8 * u32::from(condition.argument);
+    let offset = match condition.half {
+        Half::Low => offset,
+        Half::High => offset + 4,
+    };
+    let mut code = vec![instruction(LOAD, 0, 0, offset)];
+    if condition.mask != u32::MAX {
+        code.push(instruction(AND, 0, 0, condition.mask));
+    }
+    for (index, value) in condition.values.iter().enumerate() {
+        let behind = u8::try_from(condition.values.len() - index).expect("a short list of values");
+        code.push(instruction(JUMP_EQUAL, behind, 0, *value));
+    }
+    code
 }
 
 #[cfg(test)]

@@ -39,6 +39,14 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the next program inherit every descriptor from `first` on: only for the test that leaves closing out.
+pub(crate) fn keep_on_exec_from(first: u32) {
+    for number in (first..64).filter_map(|number| RawFd::try_from(number).ok()) {
+        // SAFETY: clears a flag of a descriptor, or fails when there is none; touches no memory.
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+    }
+}
+
 /// Closes every descriptor but one.
 ///
 /// Only for processes that end without dropping what owned the closed ones.

@@ -11,13 +11,18 @@ pub(crate) struct MountAttributes {
     pub(crate) read_only: bool,
     /// Device nodes do nothing.
     pub(crate) no_devices: bool,
+    /// Programs get no further user, group or capabilities.
+    pub(crate) no_setuid: bool,
 }
 
-/// Adds attributes (and always `nosuid`) to a detached mount tree and everything below it.
+/// Adds attributes to a detached mount tree and everything below it.
 ///
 /// Source: `mount_setattr(2)`, Linux 5.12.
 pub(crate) fn set_mount_attributes(tree: BorrowedFd<'_>, attributes: MountAttributes) -> io::Result<()> {
-    let mut set = libc::MOUNT_ATTR_NOSUID;
+    let mut set = 0;
+    if attributes.no_setuid {
+        set |= libc::MOUNT_ATTR_NOSUID;
+    }
     if attributes.read_only {
         set |= libc::MOUNT_ATTR_RDONLY;
     }

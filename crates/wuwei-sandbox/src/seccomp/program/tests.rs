@@ -1,5 +1,8 @@
 use super::super::policy;
-use super::{AUDIT_ARCH, FilterInstruction, RETURN_ALLOW, RETURN_ERRNO, RETURN_KILL_PROCESS, Rule, Verdict, compile};
+use super::{
+    AUDIT_ARCH, Answer, Case, Condition, FilterInstruction, Half, RETURN_ALLOW, RETURN_ERRNO, RETURN_KILL_PROCESS,
+    Rule, Verdict, compile,
+};
 
 /// A small interpreter of the instructions that the compiler emits.
 fn run(program: &[FilterInstruction], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
@@ -14,11 +17,12 @@ fn run(program: &[FilterInstruction], arch: u32, number: u32, arguments: [u64; 6
                     0 => number,
                     4 => arch,
                     offset => {
-                        let argument = arguments[(offset as usize - 16) / 8];
-                        u32::try_from(argument & 0xFFFF_FFFF).unwrap()
+                        let (argument, half) = ((offset as usize - 16) / 8, (offset as usize - 16) % 8);
+                        u32::try_from((arguments[argument] >> (half * 8)) & 0xFFFF_FFFF).unwrap()
                     }
                 }
             }
+            0x54 => accumulator &= step.operand,
             0x05 => counter += step.operand as usize,
             0x15 => counter += jump(accumulator == step.operand),
             0x35 => counter += jump(accumulator >= step.operand),
@@ -39,11 +43,12 @@ fn every_number_gets_exactly_the_verdict_of_its_rule() {
             None => RETURN_ERRNO | 38,
             Some(Verdict::Allow | Verdict::FailIfBits { .. }) => RETURN_ALLOW,
             Some(Verdict::Fail(errno)) => RETURN_ERRNO | u32::from(errno),
-            Some(Verdict::AllowValues { values, .. }) => {
-                if values.contains(&0) {
-                    RETURN_ALLOW
-                } else {
-                    RETURN_ERRNO | 1
+            Some(Verdict::Cases { cases, otherwise }) => {
+                let holds = |condition: &Condition| condition.values.contains(&0);
+                let decides = cases.iter().find(|case| case.conditions.iter().all(holds));
+                match decides.map_or(otherwise, |case| case.answer) {
+                    Answer::Allow => RETURN_ALLOW,
+                    Answer::Fail(errno) => RETURN_ERRNO | u32::from(errno),
                 }
             }
         };
@@ -62,7 +67,7 @@ fn foreign_architectures_are_killed_and_x32_numbers_are_unknown() {
 fn arguments_are_checked() {
     let rules = [
         Rule { number: 3, verdict: Verdict::FailIfBits { argument: 0, bits: 0b100, errno: 1 } },
-        Rule { number: 4, verdict: Verdict::AllowValues { argument: 1, values: &[7, 9] } },
+        Rule { number: 4, verdict: Verdict::Cases { cases: CASES, otherwise: Answer::Fail(1) } },
     ];
     let program = compile(&rules);
     let check = |number, arguments, expected| assert_eq!(run(&program, AUDIT_ARCH, number, arguments), expected);
@@ -71,6 +76,57 @@ fn arguments_are_checked() {
     check(4, [0, 7, 0, 0, 0, 0], RETURN_ALLOW);
     check(4, [0, 9, 0, 0, 0, 0], RETURN_ALLOW);
     check(4, [0, 8, 0, 0, 0, 0], RETURN_ERRNO | 1);
+    check(4, [0, 9, 0xFF, 0, 0, 0], RETURN_ERRNO | 2);
+    check(4, [0, 9, 0xF1, 0, 0, 0], RETURN_ALLOW);
+    check(4, [0, 9 << 32, 0, 0, 0, 0], RETURN_ERRNO);
+}
+
+const CASES: &[Case] = &[
+    Case {
+        conditions: &[
+            Condition { argument: 1, half: Half::Low, mask: u32::MAX, values: &[7, 9] },
+            Condition { argument: 2, half: Half::Low, mask: 0x0F, values: &[0, 1] },
+        ],
+        answer: Answer::Allow,
+    },
+    Case {
+        conditions: &[Condition { argument: 2, half: Half::Low, mask: 0x0F, values: &[0xF] }],
+        answer: Answer::Fail(2),
+    },
+    Case {
+        conditions: &[Condition { argument: 1, half: Half::High, mask: u32::MAX, values: &[9] }],
+        answer: Answer::Fail(0),
+    },
+];
+
+#[test]
+fn sockets_limits_and_socket_options_are_as_the_list_says() {
+    let program = compile(&policy::rules());
+    let check = |number: libc::c_long, arguments: [u64; 3], expected| {
+        let [first, second, third] = arguments;
+        let answer = run(&program, AUDIT_ARCH, u32::try_from(number).unwrap(), [first, second, third, 0, 0, 0]);
+        assert_eq!(answer, expected, "call {number} {arguments:?}");
+    };
+    let refused = |errno: u32| RETURN_ERRNO | errno;
+    // Local; TCP, also close-on-exec; UDP over IPv6; multipath TCP; raw; netlink's routing and audit families; vsock.
+    check(libc::SYS_socket, [1, 5, 0], RETURN_ALLOW);
+    check(libc::SYS_socket, [2, 1 | 0o2_000_000, 6], RETURN_ALLOW);
+    check(libc::SYS_socket, [10, 2 | 0o4_000, 17], RETURN_ALLOW);
+    check(libc::SYS_socket, [2, 1, 262], refused(93));
+    check(libc::SYS_socket, [2, 3, 255], refused(1));
+    check(libc::SYS_socket, [16, 3, 0], RETURN_ALLOW);
+    check(libc::SYS_socket, [16, 3, 9], refused(1));
+    check(libc::SYS_socket, [40, 1, 0], refused(1));
+    check(libc::SYS_socketpair, [1, 1, 0], RETURN_ALLOW);
+    check(libc::SYS_socketpair, [2, 1, 0], refused(1));
+    check(libc::SYS_setsockopt, [3, 1, 26], refused(1));
+    check(libc::SYS_setsockopt, [3, 6, 26], RETURN_ALLOW);
+    // Reading the limit of core dumps works; setting it seems to, wherever the value lies in memory.
+    check(libc::SYS_prlimit64, [0, 4, 0], RETURN_ALLOW);
+    check(libc::SYS_prlimit64, [0, 4, 0x7FFF_0000], refused(0));
+    check(libc::SYS_prlimit64, [0, 4, 1 << 32], refused(0));
+    check(libc::SYS_prlimit64, [0, 7, 0x7FFF_0000], RETURN_ALLOW);
+    check(libc::SYS_setrlimit, [4, 0x7FFF_0000, 0], refused(0));
 }
 
 #[test]
