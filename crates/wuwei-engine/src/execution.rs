@@ -161,13 +161,14 @@ impl Bill<'_> {
             Settled::Success(_) => (Outcome::Success, None),
             Settled::Failure(outcome, error_type, _) => (*outcome, error_type.clone()),
         };
+        let (duration, init) = (InvocationReport::as_shown(duration), self.init.map(InvocationReport::as_shown));
         InvocationReport {
             id: id.clone(),
             outcome,
             error_type,
             duration,
-            init: self.init,
-            billed_ms: InvocationReport::billed_ms_of(duration, self.init),
+            init,
+            billed_ms: InvocationReport::billed_ms_of(duration, init),
             memory_mb: self.function.settings.memory_mb,
             peak_memory_bytes: usage.peak_memory_bytes,
             cpu_us: usage.cpu_us,

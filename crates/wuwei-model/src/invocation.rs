@@ -81,6 +81,13 @@ pub struct InvocationReport {
 }
 
 impl InvocationReport {
+    /// To the hundredth of a millisecond, as the REPORT line shows it: what is billed then follows from what is shown.
+    #[must_use]
+    pub fn as_shown(duration: Duration) -> Duration {
+        let hundredths = (duration.as_nanos() + 5_000) / 10_000;
+        Duration::from_micros(u64::try_from(hundredths * 10).unwrap_or(u64::MAX))
+    }
+
     /// Billed milliseconds for a duration and the init before it, as AWS rounds: the sum, up to the next millisecond.
     #[must_use]
     pub fn billed_ms_of(duration: Duration, init: Option<Duration>) -> u64 {
@@ -136,5 +143,14 @@ mod tests {
         check(1_000, None, 1);
         check(1_001, None, 2);
         check(1_200, Some(1_900), 4);
+    }
+
+    #[test]
+    fn what_is_billed_follows_from_what_is_shown() {
+        for (nanoseconds, shown_us, billed) in [(419_004_999, 419_000, 419), (419_005_000, 419_010, 420), (1, 0, 0)] {
+            let shown = InvocationReport::as_shown(Duration::from_nanos(nanoseconds));
+            assert_eq!(shown, Duration::from_micros(shown_us));
+            assert_eq!(InvocationReport::billed_ms_of(shown, None), billed);
+        }
     }
 }
