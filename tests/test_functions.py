@@ -289,6 +289,18 @@ def test_version_numbers_are_never_used_again(functions: Functions) -> None:
     assert functions.call(name, "alive") == "alive"
 
 
+def test_a_function_made_anew_numbers_its_versions_on(functions: Functions) -> None:
+    name = functions.deploy_python(ECHO, Publish=True)
+    functions.client.delete_function(FunctionName=name)
+    functions.deploy_python(ECHO, FunctionName=name, Publish=True)
+    versions = functions.client.list_versions_by_function(FunctionName=name)["Versions"]
+    assert [version["Version"] for version in versions] == ["$LATEST", "2"]
+    functions.client.delete_function(FunctionName=name, Qualifier="2")
+    functions.client.delete_function(FunctionName=name)
+    functions.deploy_python(ECHO, FunctionName=name)
+    assert functions.client.publish_version(FunctionName=name)["Version"] == "3"
+
+
 def test_the_latest_version_cannot_be_deleted_alone(functions: Functions) -> None:
     name = functions.deploy_python(ECHO)
     found = refusal(lambda: functions.client.delete_function(FunctionName=name, Qualifier="$LATEST"))

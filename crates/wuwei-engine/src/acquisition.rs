@@ -20,6 +20,9 @@ pub(crate) const QUEUE_LIMIT: Duration = Duration::from_secs(30);
 /// the one that says that no more instances can run now; the others speak of request rates and reservations.
 pub(crate) const NO_CAPACITY: &str = "ConcurrentInvocationLimitExceeded";
 
+/// AWS's `Reason` when what is reserved for the function is used up.
+pub(crate) const RESERVATION_USED_UP: &str = "ReservedFunctionConcurrentInvocationLimitExceeded";
+
 /// What a call has in the end.
 pub(crate) enum Acquired {
     /// An instance, with the duration of its initialisation when it was started and comes fresh from it.

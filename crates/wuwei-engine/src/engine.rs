@@ -3,18 +3,18 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use wuwei_model::{FunctionKey, FunctionVersion, Runtime};
+use wuwei_model::{FunctionKey, FunctionVersion, Runtime, Version};
 use wuwei_recorder::Recorder;
 use wuwei_sandbox::InstanceFactory;
 use wuwei_store::Store;
 
-use crate::account::{AccountConcurrency, NotAdmitted};
-use crate::acquisition::{Acquired, NO_CAPACITY};
+use crate::account::{AccountConcurrency, FunctionConcurrency, NotAdmitted};
+use crate::acquisition::{Acquired, NO_CAPACITY, RESERVATION_USED_UP};
 use crate::call::{Answer, Call, EngineOptions, InvokeError};
 use crate::collaborators::{CodeInUse, CodeStore, Journal};
 use crate::counters::{Counters, EngineSnapshot};
 use crate::execution::{Aftermath, execute};
-use crate::fleet::{Effects, Fleet};
+use crate::fleet::{Effects, Fleet, Provision};
 use crate::lease::Berth;
 use crate::live::Live;
 use crate::starting::StartFailure;
@@ -98,6 +98,33 @@ impl Engine {
             tracing::error!(%error, "a call ended without a result");
             Err(if error.is_panic() { InvokeError::Internal } else { InvokeError::ShuttingDown })
         })
+    }
+
+    /// Keeps concurrency for a function from now on, in the place of what was kept for it before.
+    pub fn keep_concurrency(&self, key: &FunctionKey, concurrency: FunctionConcurrency) {
+        self.shared.accounts().keep(key, concurrency);
+    }
+
+    /// Keeps so many instances of these versions of a function initialised from now on, and none of its others.
+    pub fn provision(&self, key: &FunctionKey, wanted: &[(Arc<FunctionVersion>, u32)]) {
+        self.shared.with_fleet(|fleet, effects| fleet.provision(key, wanted, effects));
+    }
+
+    /// What has become of [`Engine::provision`] for a version.
+    #[must_use]
+    pub fn provision_of(&self, function: &FunctionVersion) -> Provision {
+        self.shared.fleet().provision_of(function)
+    }
+
+    /// Calls of one account in one region that may run or wait at a time.
+    #[must_use]
+    pub fn account_concurrency(&self) -> u32 {
+        self.shared.options.account_concurrency
+    }
+
+    /// Lets go of all instances of one version of a function, as [`Engine::retire`] does of all.
+    pub fn retire_version(&self, key: &FunctionKey, version: Version) {
+        self.shared.with_fleet(|fleet, effects| fleet.retire_version(key, version, effects));
     }
 
     /// Lets go of all instances of a function after an update or deletion: idle ones stop, busy ones finish their
@@ -226,9 +253,10 @@ impl Admission {
                 let code = shared.code.open_code(&function.code.digest);
                 Ok(Self { shared: Arc::clone(shared), function, _code: code })
             }
-            Err(NotAdmitted::Limit) => {
+            Err(refused @ (NotAdmitted::Account | NotAdmitted::Function)) => {
                 shared.throttled(&function.key);
-                Err(InvokeError::TooManyRequests(NO_CAPACITY))
+                let of_function = refused == NotAdmitted::Function;
+                Err(InvokeError::TooManyRequests(if of_function { RESERVATION_USED_UP } else { NO_CAPACITY }))
             }
             Err(NotAdmitted::Closed) => Err(InvokeError::ShuttingDown),
         }

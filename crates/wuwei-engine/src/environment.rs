@@ -49,7 +49,13 @@ pub fn is_reserved_variable(name: &str) -> bool {
 }
 
 /// The environment of an instance: AWS's defined variables, then the function's own, which may replace the unreserved.
-pub(crate) fn environment_of(function: &FunctionVersion, log_stream_name: &str) -> Vec<(String, String)> {
+/// `provisioned` says that it is started ahead of any call.
+pub(crate) fn environment_of(
+    function: &FunctionVersion,
+    log_stream_name: &str,
+    provisioned: bool,
+) -> Vec<(String, String)> {
+    let initialization = if provisioned { "provisioned-concurrency" } else { "on-demand" };
     let settings = &function.settings;
     let family = settings.runtime.family();
     let mut variables: BTreeMap<&str, String> = BTreeMap::from([
@@ -87,7 +93,7 @@ pub(crate) fn environment_of(function: &FunctionVersion, log_stream_name: &str) 
         ("AWS_LAMBDA_FUNCTION_NAME", function.key.name.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", settings.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_VERSION", function.version.to_string()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization.to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream_name.to_owned()),
         ("LAMBDA_TASK_ROOT", TASK_ROOT.to_owned()),
@@ -120,7 +126,7 @@ mod tests {
     use wuwei_model::{ApplicationLogLevel, EnvironmentVariables, FunctionVersion, LogFormat, Runtime, SystemLogLevel};
 
     fn variables(function: &FunctionVersion) -> BTreeMap<String, String> {
-        environment_of(function, "2026/11/20/[$LATEST]0123").into_iter().collect()
+        environment_of(function, "2026/11/20/[$LATEST]0123", false).into_iter().collect()
     }
 
     #[test]
@@ -141,6 +147,12 @@ mod tests {
         check("LAMBDA_RUNTIME_DIR", "/var/runtime");
         check("PYTHONPATH", "/var/runtime");
         check("TZ", ":UTC");
+    }
+
+    #[test]
+    fn a_provisioned_instance_is_told_so() {
+        let variables: BTreeMap<String, String> = environment_of(&function("f"), "s", true).into_iter().collect();
+        assert_eq!(variables["AWS_LAMBDA_INITIALIZATION_TYPE"], "provisioned-concurrency");
     }
 
     #[test]

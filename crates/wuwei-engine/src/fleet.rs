@@ -7,20 +7,22 @@
 //! - for every waiting call a start is under way, or queued for memory.
 
 mod idle;
+mod provision;
 mod starts;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wuwei_model::{FunctionKey, FunctionVersion};
+use wuwei_model::{FunctionKey, FunctionVersion, Version};
 
 use crate::lease::Berth;
 use crate::memory::MemoryBudget;
 use crate::pool::{Delivery, Pool, PoolId, Ticket, Waiter, Withdrawal};
 use idle::Cooling;
+pub use provision::Provision;
 
 /// Starts that may wait for memory, over all functions; one more call is refused.
 pub(crate) const QUEUED_STARTS_MAX: usize = 1_000;
@@ -33,6 +35,8 @@ pub(crate) struct Fleet {
     memory: MemoryBudget,
     /// Starts that wait for memory, oldest first.
     queued_starts: VecDeque<PoolId>,
+    /// Pools that have provisioned instances.
+    provisioned: BTreeSet<PoolId>,
     /// Idle instances that still run, in the order in which they are to be frozen.
     cooling: VecDeque<Cooling>,
     /// No idle instance expires before this; `None` when there is none.
@@ -59,6 +63,8 @@ pub(crate) struct StartOrder {
     /// The call that fails when this start does.
     pub(crate) owner: Option<Ticket>,
     pub(crate) function: Arc<FunctionVersion>,
+    /// For no call, but because so many are to be there.
+    pub(crate) provisioned: bool,
 }
 
 /// What a call gets when it asks for an instance.
@@ -92,6 +98,7 @@ impl Fleet {
             index: HashMap::new(),
             memory: MemoryBudget::new(memory_budget_mb),
             queued_starts: VecDeque::new(),
+            provisioned: BTreeSet::new(),
             cooling: VecDeque::new(),
             next_expiry: None,
             idle: 0,
@@ -169,11 +176,30 @@ impl Fleet {
     /// Hides the pools of a function from new calls and stops their idle instances.
     pub(crate) fn retire(&mut self, key: &FunctionKey, effects: &mut Effects) {
         for id in self.index.remove(key).unwrap_or_default() {
-            let pool = self.pools.get_mut(&id).expect("the index names existing pools only");
-            pool.retired = true;
-            self.stop_idle(id, effects);
-            self.remove_if_drained(id);
+            self.retire_pool(id, effects);
         }
+    }
+
+    /// The same for the pools of one version.
+    pub(crate) fn retire_version(&mut self, key: &FunctionKey, version: Version, effects: &mut Effects) {
+        let Some(ids) = self.index.get_mut(key) else { return };
+        let pools = &self.pools;
+        let retired: Vec<PoolId> = ids.extract_if(.., |id| pools[id].function.version == version).collect();
+        if ids.is_empty() {
+            self.index.remove(key);
+        }
+        for id in retired {
+            self.retire_pool(id, effects);
+        }
+    }
+
+    fn retire_pool(&mut self, id: PoolId, effects: &mut Effects) {
+        let pool = self.pools.get_mut(&id).expect("the index names existing pools only");
+        pool.retired = true;
+        pool.provisioned = 0;
+        self.provisioned.remove(&id);
+        self.stop_idle(id, effects);
+        self.remove_if_drained(id);
     }
 
     /// From now on instances are stopped when they would become idle.
@@ -181,9 +207,13 @@ impl Fleet {
         self.closed = true;
         let ids: Vec<PoolId> = self.pools.keys().copied().collect();
         for id in ids {
+            if let Some(pool) = self.pools.get_mut(&id) {
+                pool.provisioned = 0;
+            }
             self.stop_idle(id, effects);
             self.remove_if_drained(id);
         }
+        self.provisioned.clear();
     }
 
     /// Sends all waiting calls away, and those that still come.

@@ -23,8 +23,10 @@ mod starting;
 #[cfg(test)]
 mod testing;
 
+pub use account::FunctionConcurrency;
 pub use call::{Answer, Call, EngineOptions, InvokeError};
 pub use counters::EngineSnapshot;
 pub use engine::Engine;
 pub use environment::is_reserved_variable;
+pub use fleet::Provision;
 pub use wuwei_sandbox::{StreamPart, StreamSink};

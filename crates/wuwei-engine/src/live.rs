@@ -20,6 +20,8 @@ pub(crate) struct Live {
     pub(crate) log: Box<dyn InstanceLog>,
     /// What the function is made of; kept until nothing is left of the environment.
     pub(crate) code: CodeInUse,
+    /// Started ahead of any call.
+    pub(crate) provisioned: bool,
     /// When the runtime was started.
     began: Instant,
     frozen: bool,
@@ -44,6 +46,7 @@ impl Live {
             runtime,
             log,
             code,
+            provisioned: false,
             began: Instant::now(),
             frozen: false,
             metered_cpu_us: 0,

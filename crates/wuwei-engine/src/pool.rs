@@ -34,6 +34,10 @@ pub(crate) struct Pool {
     pub(crate) queued_starts: usize,
     /// No longer found by new calls; its instances end when its last calls do.
     pub(crate) retired: bool,
+    /// Instances that are kept initialised, whether calls come or not.
+    pub(crate) provisioned: usize,
+    /// Why no more of them are started.
+    pub(crate) provision_failure: Option<String>,
 }
 
 /// An instance that waits for a call.
@@ -83,6 +87,8 @@ impl Pool {
             busy: 0,
             queued_starts: 0,
             retired: false,
+            provisioned: 0,
+            provision_failure: None,
         }
     }
 
@@ -92,7 +98,21 @@ impl Pool {
 
     /// Whether nothing is left that would need the pool.
     pub(crate) fn is_drained(&self) -> bool {
-        self.idle.is_empty() && self.waiters.is_empty() && self.starting == 0 && self.busy == 0
+        let is_kept = self.provisioned > 0;
+        !is_kept && self.idle.is_empty() && self.waiters.is_empty() && self.starting == 0 && self.busy == 0
+    }
+
+    /// Instances to be started so that there are as many as are provisioned.
+    pub(crate) fn lacking(&self) -> usize {
+        match self.provision_failure {
+            Some(_) => 0,
+            None => self.provisioned.saturating_sub(self.idle.len() + self.busy + self.starting),
+        }
+    }
+
+    /// Whether an idle instance may go: there are more than are provisioned.
+    pub(crate) fn has_surplus(&self) -> bool {
+        !self.idle.is_empty() && self.idle.len() + self.busy > self.provisioned
     }
 
     /// Takes the most recently used idle instance, those before others that need no initialisation.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -23,10 +24,13 @@ pub(crate) const LAUNCH_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const OVERRUN: Duration = Duration::from_secs(1);
 
 /// Why an instance could not be had, and the function is not to blame; the call it was started for is told.
+#[derive(Debug, Error)]
 pub(crate) enum StartFailure {
     /// No sandbox.
+    #[error("{0}")]
     Launch(LaunchError),
     /// A bug, or the shutdown of the engine.
+    #[error("the start was interrupted")]
     Interrupted,
 }
 
@@ -52,6 +56,7 @@ pub(crate) async fn start(shared: Arc<Shared>, order: StartOrder) {
     let began = Instant::now();
     log.init_start(SystemTime::now(), function.settings.runtime.as_str());
     let mut live = Box::new(Live::empty(log, shared.code.open_code(&function.code.digest)));
+    live.provisioned = settlement.order.as_ref().is_some_and(|order| order.provisioned);
     let launched = launch(&shared, &mut live, &function, instance_id).await;
     let initialised = match launched {
         Ok(()) => initialise(&mut live, shared.options.init_limit, &mut killed).await,
@@ -100,7 +105,7 @@ async fn launch(
     instance_id: String,
 ) -> Result<(), Hindrance> {
     let spec = InstanceSpec {
-        environment: environment_of(function, live.log.name()),
+        environment: environment_of(function, live.log.name(), live.provisioned),
         instance_id,
         identity: InstanceIdentity { function: function.key.clone(), role: function.settings.role.clone() },
         runtime: function.settings.runtime.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use wuwei_engine::Engine;
 use wuwei_model::EgressPolicy;
 use wuwei_recorder::Recorder;
@@ -66,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) started: Instant,
     pub(crate) started_at: SystemTime,
     pub(crate) counters: Counters,
+    /// Held while concurrency is kept for a function, or given back: the sum over all functions has a limit.
+    pub(crate) concurrency: Mutex<()>,
 }
 
 /// What the gateway counts for `/metrics`.
@@ -94,11 +96,13 @@ impl Gateway {
             started: Instant::now(),
             started_at: SystemTime::now(),
             counters: Counters::default(),
+            concurrency: Mutex::default(),
         };
         Self { parts: Arc::new(parts) }
     }
 
-    /// Settles what an earlier server left pending in the first account. Call before serving.
+    /// Keeps concurrency for the functions that have some, and settles what an earlier server left pending in the first
+    /// account. Call before serving.
     ///
     /// Functions of other accounts are settled when they are first asked for.
     pub async fn recover(&self) {

@@ -21,4 +21,5 @@ mod wire;
 
 pub use auth::AuthMode;
 pub use gateway::{Gateway, GatewayOptions, RuntimeInfo};
+pub use lambda::lambda_api_page;
 pub use relay::{FunctionLine, Relays};

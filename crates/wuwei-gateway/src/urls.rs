@@ -16,11 +16,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wuwei_engine::Call;
-use wuwei_model::{FunctionUrl, FunctionVersion, InvocationId, State, UrlInvokeMode, limits};
+use wuwei_model::{FunctionUrl, InvocationId, State, UrlInvokeMode, limits};
 use wuwei_store::Function;
 
 use crate::face::Exchange;
-use crate::lambda::{ApiError, LATEST, check_state, find_function};
+use crate::lambda::{ApiError, LATEST, check_state, find_function, version_of};
 use crate::wire::Answer;
 pub(crate) use host::{address, id_of, new_id};
 
@@ -62,16 +62,18 @@ async fn find(exchange: &Exchange, id: &str) -> Result<Option<Found>, ApiError> 
 }
 
 impl Found {
-    /// The version that answers. There are no aliases yet, so that a URL of one has none.
-    fn version(&self) -> Option<&FunctionVersion> {
-        (self.qualifier == LATEST).then_some(&self.function.latest)
+    /// ARN of what it is the URL of.
+    fn arn(&self) -> String {
+        let key = &self.function.latest.key;
+        if self.qualifier == LATEST { key.arn() } else { key.qualified_arn(&self.qualifier) }
     }
 }
 
 /// Lets the caller in and runs the function; the error is the answer to a request that does not get so far.
 async fn call(exchange: &mut Exchange, found: &Found, peer: SocketAddr, trace: &str) -> Result<Answer, Answer> {
-    let Some(version) = found.version().cloned() else { return Err(refusal::unknown_url()) };
     let (caller, body) = access::admit(exchange, found).await?;
+    let version = version_of(&exchange.parts, &found.function, &found.qualifier).await;
+    let Some(version) = version.map_err(|error| error.answer())? else { return Err(refusal::unknown_url()) };
     check_state(&version).map_err(|error| error.answer())?;
     let payload =
         event::Request { exchange, peer, url: &found.url, caller: caller.as_ref(), body: &body, trace }.event();
@@ -82,7 +84,7 @@ async fn call(exchange: &mut Exchange, found: &Found, peer: SocketAddr, trace: &
         id: InvocationId::new(&exchange.request_id),
         // A streamed call goes on after this request has been answered.
         payload: exchange.hold(payload),
-        invoked_function_arn: version.key.arn(),
+        invoked_function_arn: found.arn(),
         trace_id: Some(trace.to_owned()),
         client_context: None,
         stream: None,

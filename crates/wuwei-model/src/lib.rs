@@ -2,6 +2,8 @@
 //!
 //! Pure: no I/O, no async, no clock. Wire formats live at the edge that speaks them.
 
+mod alias;
+mod controls;
 mod digest;
 mod egress;
 mod function;
@@ -14,6 +16,10 @@ mod policy;
 mod secret;
 pub mod service;
 
+pub use alias::{Alias, AliasRoute, Weight};
+pub use controls::{
+    EventInvokeConfig, ProvisionedConcurrency, RecursiveLoop, RuntimeUpdate, UnknownRecursiveLoopError,
+};
 pub use digest::{CodeDigest, ParseCodeDigestError};
 pub use egress::{EgressError, EgressHost, EgressPolicy, EgressTarget, IpNetwork, is_never_reachable, is_public};
 pub use function::{

@@ -41,5 +41,15 @@ pub const FILE_DESCRIPTORS_MAX: u64 = 1_024;
 pub const PROCESSES_MAX: u64 = 1_024;
 /// Concurrent executions of an account.
 pub const ACCOUNT_CONCURRENCY: u32 = 1_000;
+/// Part of an account's concurrency that cannot be reserved for single functions.
+pub const UNRESERVED_CONCURRENCY_MIN: u32 = 100;
+/// Packages of an account together, in bytes: AWS's 75 GB, as it is shown.
+pub const ACCOUNT_CODE_BYTES: u64 = 75 * 1024 * 1024 * 1024;
+/// Tags of a resource.
+pub const TAGS_MAX: usize = 50;
+/// Length of a tag's key, in characters.
+pub const TAG_KEY_MAX: usize = 128;
+/// Length of a tag's value, in characters.
+pub const TAG_VALUE_MAX: usize = 256;
 /// End of an invocation's log that `LogType=Tail` returns, in bytes.
 pub const LOG_TAIL_BYTES: usize = 4 * 1024;

@@ -30,6 +30,12 @@ pub enum StoreError {
         /// Highest number published before.
         last: u64,
     },
+    /// A version to be removed is one that aliases may lead to.
+    #[error("version is in use by aliases")]
+    VersionInUse {
+        /// Their names.
+        aliases: Vec<String>,
+    },
     /// The storage failed, or what it holds cannot be read.
     #[error("store failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

@@ -1,13 +1,16 @@
 //! The catalog of functions.
 //!
 //! A function is one aggregate under one key: `$LATEST`, the counter of versions, an index of the versions that are
-//! published, URLs and resource policies. The versions themselves, and the index of URLs by id, lie under keys that
-//! are written once, before the aggregate that names them; so compare-and-set of the one key is enough, and what a
-//! lost race or a crash leaves behind is named by nobody.
+//! published, aliases, URLs, resource policies, tags and settings. The versions themselves, and the index of URLs by id,
+//! lie under keys that are written once, before the aggregate that names them; so compare-and-set of the one key is
+//! enough, and what a lost race or a crash leaves behind is named by nobody.
 
 mod access;
+mod controls;
 mod logging;
+mod numbers;
 mod record;
+mod usage;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,7 +18,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::Notify;
-use wuwei_model::{CodeDigest, FunctionKey, FunctionUrl, FunctionVersion, Policy, Version};
+use wuwei_model::{
+    Alias, CodeDigest, EventInvokeConfig, FunctionKey, FunctionUrl, FunctionVersion, Policy, ProvisionedConcurrency,
+    RecursiveLoop, RuntimeUpdate, Version,
+};
 
 use crate::StoreError;
 use crate::keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
@@ -23,6 +29,7 @@ use crate::vault::Vault;
 use access::UrlRecord;
 pub use record::RecordError;
 use record::{FunctionRecord, VersionRecord};
+pub use usage::{AccountUsage, Guarantee};
 
 /// Entries that a walk over the whole catalog takes at a time.
 const PAGE_LENGTH: usize = 200;
@@ -41,6 +48,48 @@ pub struct Function {
     /// Resource policies by qualifier: `$LATEST`, the number of a version, or an alias. One without statements only keeps the revision
     /// of its version.
     pub policies: BTreeMap<String, Policy>,
+    /// By name.
+    pub aliases: BTreeMap<String, Alias>,
+    /// Of the function; versions and aliases have none of their own.
+    pub tags: BTreeMap<String, String>,
+    /// As many calls as can run at a time, and what others leave to it; `None` where nobody has said.
+    pub reserved_concurrency: Option<u32>,
+    /// By qualifier: the number of a version, or an alias.
+    pub provisioned_concurrency: BTreeMap<String, ProvisionedConcurrency>,
+    /// By qualifier: `$LATEST`, the number of a version, or an alias.
+    pub event_invoke: BTreeMap<String, EventInvokeConfig>,
+    /// By version; those that are updated automatically are left out.
+    pub runtime_updates: BTreeMap<String, RuntimeUpdate>,
+    /// What is done when it calls itself in a loop.
+    pub recursive_loop: RecursiveLoop,
+}
+
+impl Function {
+    /// A function without versions, and without anything beside `$LATEST`.
+    #[must_use]
+    pub fn new(latest: FunctionVersion, generation: String) -> Self {
+        Self {
+            latest,
+            last_published: 0,
+            generation,
+            urls: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            reserved_concurrency: None,
+            provisioned_concurrency: BTreeMap::new(),
+            event_invoke: BTreeMap::new(),
+            runtime_updates: BTreeMap::new(),
+            recursive_loop: RecursiveLoop::default(),
+        }
+    }
+
+    /// Concurrency that is kept for it.
+    #[must_use]
+    pub fn guarantee(&self) -> Guarantee {
+        let requested = self.provisioned_concurrency.values().map(|provision| provision.requested);
+        Guarantee { reserved: self.reserved_concurrency, provisioned: requested.fold(0, u32::saturating_add) }
+    }
 }
 
 /// Catalog of functions; environment variables are sealed before they reach the database.
@@ -57,12 +106,23 @@ impl Functions {
     }
 
     /// Stores a new function; [`StoreError::Exists`] when the key is taken.
+    ///
+    /// Its versions are numbered on from those of a function of this name that was deleted.
     pub async fn create(&self, function: &Function) -> Result<Revision, StoreError> {
         let key = function_key(&function.latest.key);
-        let record = FunctionRecord::new(function, &key, &self.vault);
-        match self.store.put(&key, record.encode(), Expected::Absent).await {
-            Err(KeyValueError::Conflict { .. }) => Err(StoreError::Exists),
-            result => Ok(result?),
+        loop {
+            let last = self.last_number(&function.latest.key).await?;
+            let mut record = FunctionRecord::new(function, &key, &self.vault);
+            record.last_published = record.last_published.max(last);
+            let revision = match self.store.put(&key, record.encode(), Expected::Absent).await {
+                Err(KeyValueError::Conflict { .. }) => return Err(StoreError::Exists),
+                result => result?,
+            };
+            if self.last_number(&function.latest.key).await? == last {
+                return Ok(revision);
+            }
+            // Another one of this name has come and gone since the number was read.
+            self.store.delete(&key, Some(revision)).await?;
         }
     }
 
@@ -72,7 +132,7 @@ impl Functions {
         Ok(Some((record.into_function(key, &entry.key, &self.vault)?, entry.revision)))
     }
 
-    /// Replaces `$LATEST`, URLs and policies; [`StoreError::Conflict`] when the stored revision is not `expected` (also after deletion).
+    /// Replaces all but versions and their counter; [`StoreError::Conflict`] when the stored revision is not `expected` (also after deletion).
     ///
     /// Versions and their counter stay as they are: only [`Functions::publish`] moves them.
     pub async fn update(&self, function: &Function, expected: Revision) -> Result<Revision, StoreError> {
@@ -91,6 +151,7 @@ impl Functions {
     pub async fn delete(&self, key: &FunctionKey) -> Result<bool, StoreError> {
         loop {
             let Some((record, entry)) = self.record(key).await? else { return Ok(false) };
+            self.keep_number(key, record.last_published).await?;
             match self.store.delete(&entry.key, Some(entry.revision)).await {
                 Ok(false) => return Ok(false),
                 Ok(true) => {
@@ -195,11 +256,17 @@ impl Functions {
     }
 
     /// Removes a published version; false when there was none. Its number is not given out again.
+    ///
+    /// One that an alias may lead to stays: [`StoreError::VersionInUse`].
     pub async fn delete_version(&self, key: &FunctionKey, number: u64) -> Result<bool, StoreError> {
         loop {
             let Some((mut record, entry)) = self.record(key).await? else { return Ok(false) };
             let Some(token) = record.versions.remove(&number) else { return Ok(false) };
-            record.drop_policy(&number.to_string());
+            let aliases = record.aliases_of(number);
+            if !aliases.is_empty() {
+                return Err(StoreError::VersionInUse { aliases });
+            }
+            record.drop_qualifier(&number.to_string());
             match self.store.put(&entry.key, record.encode(), Expected::Revision(entry.revision)).await {
                 Ok(_) => {
                     self.freed.notify_one();

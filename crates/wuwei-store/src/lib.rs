@@ -19,7 +19,7 @@ mod vault;
 pub use access_keys::{AccessKey, AccessKeys, DamagedAccessKeyError, Role};
 pub use egress::{DamagedEgressError, EgressRules};
 pub use error::{OpenStoreError, StoreError};
-pub use functions::{DamagedRecordError, Function, Functions, RecordError};
+pub use functions::{AccountUsage, DamagedRecordError, Function, Functions, Guarantee, RecordError};
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
 pub use lock::DataDirectoryError;
 pub use packages::{AdmittedPackage, PackageError, PackageUse, Packages};

@@ -36,6 +36,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { description: "functions' records may say how their logs are written", statements: "" },
     // Records of functions have members that an older binary would lose.
     Migration { description: "function URLs and resource policies", statements: "" },
+    Migration { description: "aliases, tags, concurrency and other settings of functions", statements: "" },
 ];
 
 /// Why the database cannot be brought to the present layout.

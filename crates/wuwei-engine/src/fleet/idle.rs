@@ -71,13 +71,16 @@ impl Fleet {
         let ids: Vec<PoolId> = self.pools.keys().copied().collect();
         for id in ids {
             let keep_alive = self.keep_alive;
-            let expired = |pool: &Pool| pool.idle.front().is_some_and(|idle| idle.since + keep_alive <= now);
+            let expired = |pool: &Pool| {
+                pool.has_surplus() && pool.idle.front().is_some_and(|idle| idle.since + keep_alive <= now)
+            };
             while self.pools.get(&id).is_some_and(expired) {
                 self.stop_oldest_idle(id, effects);
             }
             self.remove_if_drained(id);
         }
-        let oldest = self.pools.values().filter_map(|pool| Some(pool.idle.front()?.since)).min();
+        let surplus = self.pools.values().filter(|pool| pool.has_surplus());
+        let oldest = surplus.filter_map(|pool| Some(pool.idle.front()?.since)).min();
         self.next_expiry = oldest.map(|since| since + self.keep_alive);
     }
 

@@ -8,6 +8,9 @@ use crate::lease::Berth;
 use crate::pool::{Delivery, PoolId, Ticket};
 use crate::starting::StartFailure;
 
+/// AWS's code for provisioned instances whose initialisation the function fails.
+const INIT_FAILURE: &str = "FUNCTION_ERROR_INIT_FAILURE";
+
 impl Fleet {
     /// A started instance is ready for its first call; without `init`, that call must initialise it.
     pub(crate) fn started(
@@ -20,6 +23,9 @@ impl Fleet {
     ) {
         let pool = self.pools.get_mut(&id).expect("a pool outlives its starting instances");
         pool.starting -= 1;
+        if init.is_none() && pool.provisioned > 0 {
+            pool.provision_failure = Some(INIT_FAILURE.to_owned());
+        }
         if pool.serve_first_waiter(&berth, init) {
             pool.busy += 1;
             pool.disown_start(owner);
@@ -42,6 +48,9 @@ impl Fleet {
     ) {
         let pool = self.pools.get_mut(&id).expect("a pool outlives its starting instances");
         pool.starting -= 1;
+        if pool.provisioned > 0 {
+            pool.provision_failure = Some(failure.to_string());
+        }
         self.memory.begin_stop(pool.memory_mb());
         if let Some(waiter) = owner.and_then(|ticket| pool.remove_waiter(ticket)) {
             // A call that is gone needs no message.
@@ -74,12 +83,14 @@ impl Fleet {
                 pool.queued_starts -= 1;
                 pool.starting += 1;
                 let owner = pool.claim_start();
-                effects.starts.push(StartOrder { pool: id, owner, function: Arc::clone(&pool.function) });
+                let function = Arc::clone(&pool.function);
+                effects.starts.push(StartOrder { pool: id, owner, function, provisioned: false });
             } else {
                 self.evict_for(memory_mb, effects);
                 self.queued_starts.push_back(id);
             }
         }
+        self.order_provisions(effects);
     }
 
     /// Drops queued starts whose calls were served by other instances or went away.
@@ -96,9 +107,10 @@ impl Fleet {
     }
 
     /// Stops idle instances, least recently used first, until one of this size will fit or none is left.
-    fn evict_for(&mut self, memory_mb: u32, effects: &mut Effects) {
+    pub(super) fn evict_for(&mut self, memory_mb: u32, effects: &mut Effects) {
         while self.idle > 0 && !self.memory.will_fit(memory_mb) {
-            let oldest = self.pools.iter().filter_map(|(id, pool)| Some((pool.idle.front()?.ticket, *id))).min();
+            let surplus = self.pools.iter().filter(|(_, pool)| pool.has_surplus());
+            let oldest = surplus.filter_map(|(id, pool)| Some((pool.idle.front()?.ticket, *id))).min();
             let Some((_, id)) = oldest else { return };
             self.stop_oldest_idle(id, effects);
             self.remove_if_drained(id);

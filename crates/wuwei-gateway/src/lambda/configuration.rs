@@ -123,12 +123,12 @@ fn add_update(members: &mut Map<String, Value>, version: &FunctionVersion) {
 }
 
 /// `arn:aws:lambda:<region>::runtime:<hash>`; the hash is of the identifier, the host's interpreter having no ARN.
-fn runtime_version_arn(region: &str, runtime: &str) -> String {
+pub(crate) fn runtime_version_arn(region: &str, runtime: &str) -> String {
     format!("arn:aws:lambda:{region}::runtime:{}", hex::encode(Sha256::digest(runtime)))
 }
 
 /// `2026-11-20T08:00:00.000+0000`.
-fn timestamp(at_ms: i64) -> String {
+pub(crate) fn timestamp(at_ms: i64) -> String {
     const FORMAT: &[BorrowedFormatItem<'_>] =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+0000");
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000);

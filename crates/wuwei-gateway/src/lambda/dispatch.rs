@@ -61,17 +61,15 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
     model.validate(operation, &input).map_err(ApiError::violations)?;
 
     let member = |name: &str| input.members.get(name).and_then(Value::as_str);
-    let target = match member("FunctionName") {
+    // Tags name a function by its ARN; of other resources there are none.
+    let tagged = member("Resource").filter(|resource| resource.contains(":function:"));
+    let target = match member("FunctionName").or(tagged) {
         Some(name) => Some(Target::resolve(name, member("Qualifier"), &principal, &region, &action)?),
         None => None,
     };
     authorise(&exchange.parts, &principal, operation, &action, target.as_ref()).await?;
     let Some(run) = operations::find(operation.name()) else {
-        return Err(ApiError::invalid_parameter(format!(
-            "{} is not implemented yet in wuwei {}",
-            operation.name(),
-            exchange.parts.options.version
-        )));
+        return Err(operations::missing::refusal(operation, &exchange.parts.options.version));
     };
     let call = Call {
         parts: Arc::clone(&exchange.parts),

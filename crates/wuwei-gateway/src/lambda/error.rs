@@ -24,6 +24,7 @@ enum Kind {
     InvalidRuntime,
     PolicyLengthExceeded,
     PreconditionFailed,
+    ProvisionedConcurrencyConfigNotFound,
     RequestEntityTooLarge,
     RequestTimeout,
     RequestTooLarge,
@@ -101,6 +102,12 @@ impl ApiError {
         let message = "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias \
                        API to retrieve the latest Revision Id";
         Self::new(Kind::PreconditionFailed, message)
+    }
+
+    /// Nothing is provisioned for the version or alias.
+    pub(crate) fn no_provisioned_concurrency() -> Self {
+        let message = "No Provisioned Concurrency Config found for this function";
+        Self::new(Kind::ProvisionedConcurrencyConfigNotFound, message)
     }
 
     /// 429, with AWS's reason.
@@ -197,6 +204,7 @@ impl ApiError {
             Kind::InvalidRuntime => "InvalidRuntimeException",
             Kind::PolicyLengthExceeded => "PolicyLengthExceededException",
             Kind::PreconditionFailed => "PreconditionFailedException",
+            Kind::ProvisionedConcurrencyConfigNotFound => "ProvisionedConcurrencyConfigNotFoundException",
             Kind::RequestEntityTooLarge => "RequestEntityTooLargeException",
             Kind::RequestTimeout => "RequestTimeoutException",
             Kind::RequestTooLarge => "RequestTooLargeException",
@@ -228,6 +236,7 @@ impl ApiError {
             | Kind::InvalidRuntime
             | Kind::PolicyLengthExceeded
             | Kind::PreconditionFailed
+            | Kind::ProvisionedConcurrencyConfigNotFound
             | Kind::RequestEntityTooLarge
             | Kind::RequestTooLarge
             | Kind::ResourceConflict
@@ -251,6 +260,7 @@ impl ApiError {
             | Kind::InvalidRequestContent
             | Kind::PolicyLengthExceeded
             | Kind::PreconditionFailed
+            | Kind::ProvisionedConcurrencyConfigNotFound
             | Kind::RequestTooLarge
             | Kind::ResourceConflict
             | Kind::TooManyRequests(_) => Form::TypedLower("User"),
@@ -335,6 +345,7 @@ mod tests {
         check(ApiError::invalid_parameter(""), 400);
         check(ApiError::invalid_runtime(""), 502);
         check(ApiError::policy_too_long(2, 1), 400);
+        check(ApiError::no_provisioned_concurrency(), 404);
         check(ApiError::revision_mismatch(), 412);
         check(ApiError::serialization(""), 400);
         check(ApiError::too_large("Invoke", 1), 413);

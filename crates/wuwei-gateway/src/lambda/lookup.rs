@@ -1,6 +1,6 @@
 //! Finds functions and versions, and guards changes of them.
 
-use wuwei_model::{FunctionKey, FunctionVersion, LastUpdateStatus, State};
+use wuwei_model::{Alias, FunctionKey, FunctionVersion, LastUpdateStatus, State, Version};
 use wuwei_store::{Function, Revision};
 
 use super::error::ApiError;
@@ -24,14 +24,69 @@ pub(crate) async fn function(parts: &Parts, key: &FunctionKey) -> Result<Option<
     }
 }
 
-/// The version that a call names.
+/// The version that a call names; of an alias, the first.
 pub(super) async fn version(parts: &Parts, target: &Target) -> Result<FunctionVersion, ApiError> {
+    resolve(parts, target, |alias| alias.version).await
+}
+
+/// The version that serves a call; an alias may lead to either of its two.
+pub(super) async fn version_for_call(parts: &Parts, target: &Target) -> Result<FunctionVersion, ApiError> {
+    resolve(parts, target, choose).await
+}
+
+/// The version that serves a call of a function that has been read, and of what a qualifier names of it.
+pub(crate) async fn version_of(
+    parts: &Parts,
+    function: &Function,
+    qualifier: &str,
+) -> Result<Option<FunctionVersion>, ApiError> {
+    match read_qualifier(Some(qualifier)) {
+        Qualifier::Latest => Ok(Some(function.latest.clone())),
+        Qualifier::Number(number) => numbered(parts, &function.latest.key, number).await,
+        Qualifier::Name(name) => match function.aliases.get(name).map(choose) {
+            Some(Version::Latest) => Ok(Some(function.latest.clone())),
+            Some(Version::Published(number)) => numbered(parts, &function.latest.key, number).await,
+            None => Ok(None),
+        },
+    }
+}
+
+/// The one place where a qualifier becomes a version.
+async fn resolve(
+    parts: &Parts,
+    target: &Target,
+    of_alias: impl Fn(&Alias) -> Version + Send,
+) -> Result<FunctionVersion, ApiError> {
     let found = match read_qualifier(target.qualifier.as_deref()) {
         Qualifier::Latest => function(parts, &target.key).await?.map(|(function, _)| function.latest),
-        Qualifier::Number(number) => parts.store.functions().version(&target.key, number).await?,
-        Qualifier::Alias => None,
+        Qualifier::Number(number) => numbered(parts, &target.key, number).await?,
+        Qualifier::Name(name) => match function(parts, &target.key).await? {
+            None => None,
+            Some((function, _)) => match function.aliases.get(name).map(of_alias) {
+                None => None,
+                Some(Version::Latest) => Some(function.latest),
+                Some(Version::Published(number)) => numbered(parts, &target.key, number).await?,
+            },
+        },
     };
     found.ok_or_else(|| ApiError::function_not_found(&target.arn()))
+}
+
+async fn numbered(parts: &Parts, key: &FunctionKey, number: u64) -> Result<Option<FunctionVersion>, ApiError> {
+    Ok(parts.store.functions().version(key, number).await?)
+}
+
+fn choose(alias: &Alias) -> Version {
+    // Without random numbers there is no second version.
+    alias.route.and_then(|_| getrandom::u64().ok()).map_or(alias.version, |chance| alias.choose(chance))
+}
+
+/// Refuses a version or an alias where only the function will do.
+pub(super) fn check_unqualified(target: &Target) -> Result<(), ApiError> {
+    match target.qualifier {
+        Some(_) => Err(ApiError::invalid_parameter(FUNCTIONS_ONLY)),
+        None => Ok(()),
+    }
 }
 
 /// The function of a call that changes it: unqualified, at rest, and at the revision that the caller has seen.
@@ -52,25 +107,26 @@ pub(super) async fn changeable(
 
 /// What a qualifier means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Qualifier {
+pub(super) enum Qualifier<'text> {
     /// None, or `$LATEST`.
     Latest,
     /// A version.
     Number(u64),
-    /// A name; there are no aliases yet, so that it is never found.
-    Alias,
+    /// An alias, if there is one of this name.
+    Name(&'text str),
 }
 
 /// Reads a qualifier that has passed validation.
-pub(super) fn read_qualifier(qualifier: Option<&str>) -> Qualifier {
+pub(super) fn read_qualifier(qualifier: Option<&str>) -> Qualifier<'_> {
     match qualifier {
         None | Some("$LATEST") => Qualifier::Latest,
         // The store counts in signed 64 bits; a number without a version is as good as an unknown name.
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            let number = text.parse().ok().filter(|number| *number <= i64::MAX.unsigned_abs());
-            number.map_or(Qualifier::Alias, Qualifier::Number)
+            let number = text.parse().ok().filter(|number: &u64| *number <= i64::MAX.unsigned_abs());
+            // `07` is not how version 7 is written.
+            number.filter(|_| !text.starts_with('0')).map_or(Qualifier::Name(text), Qualifier::Number)
         }
-        Some(_name) => Qualifier::Alias,
+        Some(name) => Qualifier::Name(name),
     }
 }
 
@@ -110,13 +166,13 @@ mod tests {
 
     #[test]
     fn qualifiers_are_latest_numbers_or_names() {
-        let check = |text, expected| assert_eq!(read_qualifier(text), expected, "{text:?}");
+        let check = |text, expected: Qualifier<'_>| assert_eq!(read_qualifier(text), expected, "{text:?}");
         check(None, Qualifier::Latest);
         check(Some("$LATEST"), Qualifier::Latest);
         check(Some("7"), Qualifier::Number(7));
-        check(Some("live"), Qualifier::Alias);
-        check(Some("99999999999999999999999"), Qualifier::Alias);
-        check(Some("18446744073709551615"), Qualifier::Alias);
+        for name in ["live", "07", "0", "99999999999999999999999", "18446744073709551615"] {
+            check(Some(name), Qualifier::Name(name));
+        }
     }
 
     #[test]

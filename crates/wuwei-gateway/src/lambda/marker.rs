@@ -36,6 +36,21 @@ impl Position {
     }
 }
 
+/// The items of a page, of all in order of name, and the marker of the next.
+pub(super) fn page_of<'items, T>(
+    items: impl Iterator<Item = (&'items String, &'items T)>,
+    after: Option<&Position>,
+    size: usize,
+) -> (Vec<(&'items String, &'items T)>, Option<String>) {
+    let mut left = items.filter(|(name, _)| after.is_none_or(|after| **name > after.name)).peekable();
+    let page: Vec<_> = left.by_ref().take(size).collect();
+    let next = match (left.peek(), page.last()) {
+        (Some(_more), Some((last, _))) => Some(Position { name: (*last).clone(), version: None }.encode()),
+        (Some(_) | None, _) => None,
+    };
+    (page, next)
+}
+
 /// Size of a page.
 pub(super) fn page_size(max_items: Option<u64>) -> usize {
     max_items.and_then(|items| usize::try_from(items).ok()).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)
@@ -43,7 +58,9 @@ pub(super) fn page_size(max_items: Option<u64>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Position, page_size};
+    use std::collections::BTreeMap;
+
+    use super::{Position, page_of, page_size};
 
     #[test]
     fn markers_round_trip_and_strange_ones_are_refused() {
@@ -56,6 +73,17 @@ mod tests {
         for strange in ["%", "bm90IG9uZQ", "ZjpvbmU"] {
             assert_eq!(Position::decode(Some(strange)).unwrap_err().name(), "InvalidParameterValueException");
         }
+    }
+
+    #[test]
+    fn a_page_goes_on_after_the_last_item_of_the_one_before() {
+        let items: BTreeMap<String, ()> = ["a", "b", "c"].map(|name| (name.to_owned(), ())).into();
+        let (first, next) = page_of(items.iter(), None, 2);
+        assert_eq!(first.iter().map(|(name, ())| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let after = Position::decode(next.as_deref()).unwrap();
+        let (second, next) = page_of(items.iter(), after.as_ref(), 2);
+        assert_eq!(second.iter().map(|(name, ())| name.as_str()).collect::<Vec<_>>(), ["c"]);
+        assert_eq!((next, page_of(items.iter(), None, 3).1), (None, None));
     }
 
     #[test]

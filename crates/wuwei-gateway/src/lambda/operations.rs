@@ -1,14 +1,22 @@
 //! The operations that wuwei has: one line each.
 
+mod account;
+mod aliases;
+mod concurrency;
+mod controls;
 mod create_function;
 mod delete_function;
+mod event_invoke;
 mod function_urls;
 mod get_function;
 mod invoke;
 mod list_functions;
 mod list_versions;
+pub(super) mod missing;
 pub(super) mod permissions;
+mod provisioned;
 mod publish_version;
+mod tags;
 mod update_code;
 mod update_configuration;
 
@@ -16,8 +24,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use http::StatusCode;
 use uuid::Uuid;
-use wuwei_model::{FunctionVersion, LastUpdateStatus, Runtime};
+use wuwei_model::{FunctionVersion, LastUpdateStatus, Runtime, Version};
 use wuwei_store::{Function, Revision, StoreError};
 
 use super::call::{Call, Reply};
@@ -36,22 +45,51 @@ type Run = for<'call> fn(&'call Call) -> Running<'call>;
 
 const OPERATIONS: &[(&str, Run)] = &[
     ("AddPermission", |call| Box::pin(permissions::add(call))),
+    ("CreateAlias", |call| Box::pin(aliases::create(call))),
     ("CreateFunction", |call| Box::pin(create_function::run(call))),
     ("CreateFunctionUrlConfig", |call| Box::pin(function_urls::create(call))),
+    ("DeleteAlias", |call| Box::pin(aliases::delete(call))),
     ("DeleteFunction", |call| Box::pin(delete_function::run(call))),
+    ("DeleteFunctionConcurrency", |call| Box::pin(concurrency::delete(call))),
+    ("DeleteFunctionEventInvokeConfig", |call| Box::pin(event_invoke::delete(call))),
     ("DeleteFunctionUrlConfig", |call| Box::pin(function_urls::delete(call))),
+    ("DeleteProvisionedConcurrencyConfig", |call| Box::pin(provisioned::delete(call))),
+    // Succeeds at AWS, too, when there is no such layer.
+    ("DeleteLayerVersion", |_call| Box::pin(async { Ok(Reply::Empty(StatusCode::NO_CONTENT)) })),
+    ("GetAccountSettings", |call| Box::pin(account::run(call))),
+    ("GetAlias", |call| Box::pin(aliases::get(call))),
     ("GetFunction", |call| Box::pin(get_function::run(call))),
+    ("GetFunctionConcurrency", |call| Box::pin(concurrency::get(call))),
     ("GetFunctionConfiguration", |call| Box::pin(get_function::run_configuration(call))),
+    ("GetFunctionEventInvokeConfig", |call| Box::pin(event_invoke::get(call))),
+    ("GetFunctionRecursionConfig", |call| Box::pin(controls::get_recursion(call))),
+    ("GetFunctionScalingConfig", |call| Box::pin(controls::scaling(call))),
     ("GetFunctionUrlConfig", |call| Box::pin(function_urls::get(call))),
     ("GetPolicy", |call| Box::pin(permissions::get(call))),
+    ("GetProvisionedConcurrencyConfig", |call| Box::pin(provisioned::get(call))),
+    ("GetRuntimeManagementConfig", |call| Box::pin(controls::get_runtime_management(call))),
     ("Invoke", |call| Box::pin(invoke::run(call))),
+    ("ListAliases", |call| Box::pin(aliases::list(call))),
+    ("ListFunctionEventInvokeConfigs", |call| Box::pin(event_invoke::list(call))),
     ("ListFunctionUrlConfigs", |call| Box::pin(function_urls::list(call))),
     ("ListFunctions", |call| Box::pin(list_functions::run(call))),
+    ("ListProvisionedConcurrencyConfigs", |call| Box::pin(provisioned::list(call))),
+    ("ListTags", |call| Box::pin(tags::list(call))),
     ("ListVersionsByFunction", |call| Box::pin(list_versions::run(call))),
     ("PublishVersion", |call| Box::pin(publish_version::run(call))),
+    ("PutFunctionConcurrency", |call| Box::pin(concurrency::put(call))),
+    ("PutFunctionEventInvokeConfig", |call| Box::pin(event_invoke::put(call))),
+    ("PutFunctionRecursionConfig", |call| Box::pin(controls::put_recursion(call))),
+    ("PutFunctionScalingConfig", |call| Box::pin(controls::scaling(call))),
+    ("PutProvisionedConcurrencyConfig", |call| Box::pin(provisioned::put(call))),
+    ("PutRuntimeManagementConfig", |call| Box::pin(controls::put_runtime_management(call))),
     ("RemovePermission", |call| Box::pin(permissions::remove(call))),
+    ("TagResource", |call| Box::pin(tags::add(call))),
+    ("UntagResource", |call| Box::pin(tags::remove(call))),
+    ("UpdateAlias", |call| Box::pin(aliases::update(call))),
     ("UpdateFunctionCode", |call| Box::pin(update_code::run(call))),
     ("UpdateFunctionConfiguration", |call| Box::pin(update_configuration::run(call))),
+    ("UpdateFunctionEventInvokeConfig", |call| Box::pin(event_invoke::update(call))),
     ("UpdateFunctionUrlConfig", |call| Box::pin(function_urls::update(call))),
 ];
 
@@ -86,7 +124,7 @@ fn mark_changed(latest: &mut FunctionVersion) {
 async fn store_change(parts: &Parts, function: &Function, expected: Revision) -> Result<(), ApiError> {
     match parts.store.functions().update(function, expected).await {
         Ok(_revision) => {
-            parts.engine.retire(&function.latest.key);
+            parts.engine.retire_version(&function.latest.key, Version::Latest);
             Ok(())
         }
         Err(StoreError::Conflict) => Err(ApiError::update_in_progress(&function.latest.key.arn())),
@@ -102,18 +140,29 @@ async fn change<T>(
     missing: &str,
     mut change: impl FnMut(&mut Function) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
-    let functions = call.parts.store.functions();
     for _attempt in 0..CHANGE_ATTEMPTS {
         let found = lookup::function(&call.parts, call.key()).await?;
         let (mut function, revision) = found.ok_or_else(|| ApiError::not_found(missing))?;
         let result = change(&mut function)?;
-        match functions.update(&function, revision).await {
-            Ok(_revision) => return Ok(result),
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
+        if try_store(&call.parts, &function, revision).await? {
+            return Ok(result);
         }
     }
     Err(ApiError::update_in_progress(&call.key().arn()))
+}
+
+/// Stores what belongs to a function beside its versions; false when another writer was first.
+async fn try_store(parts: &Parts, function: &Function, expected: Revision) -> Result<bool, ApiError> {
+    match parts.store.functions().update(function, expected).await {
+        Ok(_revision) => Ok(true),
+        Err(StoreError::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Words for a call about a function that is not there.
+fn no_function(call: &Call) -> String {
+    format!("Function not found: {}", call.key().arn())
 }
 
 /// Milliseconds since the Unix epoch.

@@ -60,16 +60,13 @@ fn next_version(function: &Function, description: Option<&str>) -> FunctionVersi
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::{is_unchanged, next_version};
     use crate::lambda::settings::tests::version;
     use wuwei_model::{State, Version};
     use wuwei_store::Function;
 
     fn function() -> Function {
-        let (urls, policies) = (BTreeMap::new(), BTreeMap::new());
-        Function { latest: version(), last_published: 3, generation: "g".to_owned(), urls, policies }
+        Function { last_published: 3, ..Function::new(version(), "g".to_owned()) }
     }
 
     #[test]

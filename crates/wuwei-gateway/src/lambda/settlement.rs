@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wuwei_model::{FunctionKey, FunctionVersion, LastUpdateStatus, State};
 use wuwei_store::StoreError;
 
+use super::provision;
 use crate::gateway::Parts;
 
 /// Attempts when the store fails; after them the function is settled by the next start.
@@ -43,8 +44,19 @@ async fn try_settle(parts: &Parts, key: &FunctionKey, revision_id: &str) -> Resu
     Ok(())
 }
 
-/// Settles what an earlier server left behind in the first account.
+/// Tells the engine what is kept for functions of all accounts, and settles what an earlier server left behind in the
+/// first account.
 pub(crate) async fn recover(parts: &Parts) {
+    match parts.store.functions().guarantees().await {
+        Ok(guarantees) => {
+            for (key, _) in guarantees {
+                if provision::apply(parts, &key).await.is_err() {
+                    tracing::error!(function = key.name, "its concurrency is not kept");
+                }
+            }
+        }
+        Err(error) => tracing::error!(%error, "read the concurrency that is kept for functions"),
+    }
     let options = &parts.options;
     let mut after: Option<String> = None;
     loop {

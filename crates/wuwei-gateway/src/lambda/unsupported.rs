@@ -17,7 +17,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("Layers", ""),
     ("PublishTo", ""),
     ("SourceKMSKeyArn", ""),
-    ("Tags", ""),
     ("TenancyConfig", ""),
     ("TenantId", ""),
     ("VpcConfig", ""),
@@ -30,9 +29,7 @@ const NOT_YET: &[(&str, &str)] = &[
 pub(super) fn refuse(members: &Map<String, Value>) -> Result<(), ApiError> {
     for (path, default) in NOT_YET {
         let value = lookup(members, path);
-        // A tag says something also when its value is empty.
-        let tagged = *path == "Tags" && value.and_then(Value::as_object).is_some_and(|tags| !tags.is_empty());
-        if tagged || value.is_some_and(|value| !says_nothing(value) && value.as_str() != Some(default)) {
+        if value.is_some_and(|value| !says_nothing(value) && value.as_str() != Some(default)) {
             return Err(not_yet(path, value, default));
         }
     }
@@ -99,9 +96,7 @@ mod tests {
         check(json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }), Some("SnapStart.ApplyOn"));
         check(json!({ "Layers": [] }), None);
         check(json!({ "Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"] }), Some("Layers"));
-        check(json!({ "DeadLetterConfig": { "TargetArn": "" }, "KMSKeyArn": "", "Tags": {} }), None);
-        check(json!({ "Tags": { "a": "" } }), Some("Tags"));
-        check(json!({ "Tags": { "a": "b" } }), Some("Tags"));
+        check(json!({ "DeadLetterConfig": { "TargetArn": "" }, "KMSKeyArn": "" }), None);
         check(json!({ "DurableConfig": { "ExecutionTimeout": 1 } }), Some("DurableConfig"));
         check(json!({ "PackageType": "Image" }), Some("PackageType"));
     }

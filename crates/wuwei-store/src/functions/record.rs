@@ -14,8 +14,9 @@ use wuwei_model::{
 };
 
 use super::access::{StoredPolicy, StoredUrl};
+use super::controls::StoredControls;
 use super::logging::StoredLogging;
-use super::{DamagedRecordError, Function, encode};
+use super::{DamagedRecordError, Function, Guarantee, encode};
 use crate::vault::{UnsealError, Vault};
 
 /// What is wrong with a record.
@@ -49,6 +50,9 @@ pub(super) struct FunctionRecord {
     /// By qualifier; since schema 3.
     #[serde(default)]
     policies: BTreeMap<String, StoredPolicy>,
+    /// Since schema 4.
+    #[serde(default)]
+    controls: StoredControls,
 }
 
 /// A version as it is stored.
@@ -104,7 +108,7 @@ enum StoredUpdateStatus {
 impl FunctionRecord {
     /// A record without published versions, to be kept under `key`.
     pub(super) fn new(function: &Function, key: &str, vault: &Vault) -> Self {
-        let Function { latest, last_published, generation, urls, policies } = function;
+        let Function { latest, last_published, generation, urls, policies, .. } = function;
         Self {
             generation: generation.clone(),
             last_published: *last_published,
@@ -115,12 +119,13 @@ impl FunctionRecord {
                 .iter()
                 .map(|(qualifier, policy)| (qualifier.clone(), StoredPolicy::new(policy)))
                 .collect(),
+            controls: StoredControls::of(function),
         }
     }
 
     /// Takes over what only publishing and deleting versions may change.
     pub(super) fn with_versions_of(self, stored: Self) -> Self {
-        Self { latest: self.latest, urls: self.urls, policies: self.policies, ..stored }
+        Self { latest: self.latest, urls: self.urls, policies: self.policies, controls: self.controls, ..stored }
     }
 
     /// Ids of all URLs.
@@ -137,9 +142,23 @@ impl FunctionRecord {
         version
     }
 
-    /// Removes the policy of a version that goes.
-    pub(super) fn drop_policy(&mut self, qualifier: &str) {
+    /// Removes what is kept for a version that goes.
+    pub(super) fn drop_qualifier(&mut self, qualifier: &str) {
         self.policies.remove(qualifier);
+        self.controls.drop_qualifier(qualifier);
+    }
+
+    /// Names of the aliases that may lead to a version.
+    pub(super) fn aliases_of(&self, number: u64) -> Vec<String> {
+        self.controls.aliases_of(number)
+    }
+
+    /// Concurrency that is kept for the function.
+    pub(super) fn guarantee(&self) -> Guarantee {
+        Guarantee {
+            reserved: self.controls.reserved_concurrency(),
+            provisioned: self.controls.provisioned_concurrency(),
+        }
     }
 
     pub(super) fn encode(&self) -> Bytes {
@@ -156,13 +175,13 @@ impl FunctionRecord {
         key: &str,
         vault: &Vault,
     ) -> Result<Function, DamagedRecordError> {
-        Ok(Function {
-            latest: self.latest.into_version(function, key, vault)?,
-            last_published: self.last_published,
-            generation: self.generation,
-            urls: self.urls.into_iter().map(|(qualifier, url)| (qualifier, url.into_url())).collect(),
-            policies: self.policies.into_iter().map(|(qualifier, policy)| (qualifier, policy.into_policy())).collect(),
-        })
+        let mut restored = Function::new(self.latest.into_version(function, key, vault)?, self.generation);
+        restored.last_published = self.last_published;
+        restored.urls = self.urls.into_iter().map(|(qualifier, url)| (qualifier, url.into_url())).collect();
+        let policies = self.policies.into_iter();
+        restored.policies = policies.map(|(qualifier, policy)| (qualifier, policy.into_policy())).collect();
+        self.controls.restore(&mut restored);
+        Ok(restored)
     }
 }
 
@@ -240,6 +259,11 @@ impl VersionRecord {
         serde_json::from_slice(bytes).map_err(|source| damaged(key, RecordError::Text(source)))
     }
 
+    /// Size of the zip file.
+    pub(super) fn code_size_bytes(&self) -> u64 {
+        self.code_size_bytes
+    }
+
     /// Digest of the code, without opening what is sealed.
     pub(super) fn digest(&self, key: &str) -> Result<CodeDigest, DamagedRecordError> {
         self.code_sha256.parse().map_err(|source| damaged(key, RecordError::Digest(source)))
@@ -294,6 +318,10 @@ fn open_environment(sealed: &str, key: &str, vault: &Vault) -> Result<Environmen
     let plain = vault.unseal(key, sealed).map_err(|source| damaged(key, RecordError::Sealed(source)))?;
     let variables = serde_json::from_slice(&plain).map_err(|source| damaged(key, RecordError::Text(source)))?;
     Ok(EnvironmentVariables::new(variables))
+}
+
+pub(super) fn damaged_text(key: &str, source: serde_json::Error) -> DamagedRecordError {
+    damaged(key, RecordError::Text(source))
 }
 
 pub(super) fn damaged(key: &str, source: RecordError) -> DamagedRecordError {

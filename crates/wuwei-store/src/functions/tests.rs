@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+mod controls;
+
 use std::sync::Arc;
 
 use wuwei_model::{
@@ -64,7 +65,7 @@ fn function(name: &str) -> Function {
         last_update_reason: Some("because".to_owned()),
     };
     let generation = format!("generation-of-{name}");
-    Function { latest, last_published: 0, generation, urls: BTreeMap::new(), policies: BTreeMap::new() }
+    Function::new(latest, generation)
 }
 
 fn published(function: &Function, number: u64) -> (Function, FunctionVersion) {
@@ -189,7 +190,7 @@ async fn of_racing_publishers_one_wins_and_its_version_is_the_one_that_is_kept()
 }
 
 #[tokio::test]
-async fn deleting_a_function_removes_its_versions_and_a_new_one_starts_over() {
+async fn deleting_a_function_leaves_nothing_but_its_last_number_from_which_a_new_one_goes_on() {
     let Catalog { functions, store, .. } = &catalog();
     let first = function("f");
     let revision = functions.create(&first).await.unwrap();
@@ -197,10 +198,19 @@ async fn deleting_a_function_removes_its_versions_and_a_new_one_starts_over() {
     functions.publish(&aggregate, revision, &version).await.unwrap();
     assert!(functions.delete(&key("f")).await.unwrap());
     assert!(!functions.delete(&key("f")).await.unwrap());
-    assert_eq!(store.list("", None, 99).await.unwrap().len(), 0);
+    let left = store.list("", None, 99).await.unwrap();
+    assert_eq!(
+        left.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(),
+        ["last-version/000000000000/us-east-1/f"]
+    );
     let second = Function { generation: "another".to_owned(), ..first };
-    functions.create(&second).await.unwrap();
+    let revision = functions.create(&second).await.unwrap();
     assert_eq!(functions.version(&key("f"), 1).await.unwrap(), None);
+    assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0.last_published, 1);
+    let (again, version) = published(&second, 1);
+    assert!(matches!(functions.publish(&again, revision, &version).await, Err(StoreError::VersionNumber { .. })));
+    let (next, version) = published(&second, 2);
+    functions.publish(&next, revision, &version).await.unwrap();
 }
 
 #[tokio::test]
@@ -366,7 +376,7 @@ async fn a_record_of_the_first_schema_still_loads() {
     functions.create(&function("f")).await.unwrap();
     let entry = store.get("function/000000000000/us-east-1/f").await.unwrap().unwrap();
     let mut old: serde_json::Value = serde_json::from_slice(&entry.value).unwrap();
-    for later in ["urls", "policies"] {
+    for later in ["urls", "policies", "controls"] {
         assert!(old.as_object_mut().unwrap().remove(later).is_some());
     }
     let old = serde_json::to_vec(&old).unwrap().into();

@@ -1,7 +1,5 @@
 //! `CreateFunction`.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use uuid::Uuid;
 use wuwei_model::{FunctionSettings, FunctionVersion, LastUpdateStatus, State, Version};
@@ -11,7 +9,7 @@ use super::super::call::{Call, Reply};
 use super::super::configuration::{CREATING_REASON, View, configuration};
 use super::super::error::ApiError;
 use super::super::lookup::{Qualifier, read_qualifier};
-use super::super::{package, publication, settings, settlement, unsupported};
+use super::super::{package, publication, settings, settlement, tags, unsupported};
 use super::{check_runtime, now_ms};
 
 /// Longest name of a function.
@@ -31,6 +29,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         )));
     }
     let settings = check(call)?;
+    let tags = tags::of_new(&call.members)?;
     let taken = || ApiError::conflict(format!("Function already exist: {}", key.name));
     // Before the package is unpacked, which costs; the store has the last word.
     if call.parts.store.functions().get(key).await?.is_some() {
@@ -51,13 +50,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         last_update_status: LastUpdateStatus::Successful,
         last_update_reason: None,
     };
-    let function = Function {
-        latest: latest.clone(),
-        last_published: 0,
-        generation: Uuid::new_v4().to_string(),
-        urls: BTreeMap::new(),
-        policies: BTreeMap::new(),
-    };
+    let function = Function { tags, ..Function::new(latest.clone(), Uuid::new_v4().to_string()) };
     let revision = call.parts.store.functions().create(&function).await.map_err(|error| match error {
         StoreError::Exists => taken(),
         other => other.into(),
@@ -65,6 +58,9 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let mut shown = latest;
     let revision_id = shown.revision_id.clone();
     if call.flag("Publish") {
+        // Read again: a function of this name may have left its numbers behind.
+        let stored = call.parts.store.functions().get(key).await?;
+        let (function, revision) = stored.unwrap_or((function, revision));
         let published = publication::publish(&call.parts, function, revision, None).await;
         match published {
             // Shown in the state of the function, which is about to be ready.

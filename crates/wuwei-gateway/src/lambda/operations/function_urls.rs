@@ -9,7 +9,7 @@ use wuwei_store::{Function, StoreError};
 use super::super::call::{Call, Reply};
 use super::super::configuration::LATEST;
 use super::super::error::ApiError;
-use super::super::marker::{Position, page_size};
+use super::super::marker::{Position, page_of, page_size};
 use super::super::{lookup, url_config};
 use super::{change, now_ms};
 use crate::urls;
@@ -19,7 +19,6 @@ const NO_RESOURCE: &str = "The resource you requested does not exist.";
 
 pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     let qualifier = url_config::qualifier(call.target())?;
-    check_qualifier(qualifier)?;
     let functions = call.parts.store.functions();
     let id = loop {
         let id = urls::new_id();
@@ -39,6 +38,7 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
         modified_ms: now,
     };
     let given = change(call, NO_FUNCTION, |function| {
+        check_qualifier(function, qualifier)?;
         if function.urls.contains_key(qualifier) {
             return Err(ApiError::conflict(format!(
                 "Failed to create function url config for [functionArn = {}]. Error message:  FunctionUrlConfig exists \
@@ -69,8 +69,8 @@ pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
 
 pub(super) async fn update(call: &Call) -> Result<Reply, ApiError> {
     let qualifier = url_config::qualifier(call.target())?;
-    check_qualifier(qualifier)?;
     let url = change(call, NO_FUNCTION, |function| {
+        check_qualifier(function, qualifier)?;
         let url = function.urls.get_mut(qualifier).ok_or_else(|| ApiError::not_found(NO_RESOURCE))?;
         if let Some(auth_type) = auth_type(call) {
             url.auth_type = auth_type;
@@ -99,19 +99,15 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, ApiError> {
 }
 
 pub(super) async fn list(call: &Call) -> Result<Reply, ApiError> {
-    let after = Position::decode(call.text("Marker"))?.map(|position| position.name);
+    let after = Position::decode(call.text("Marker"))?;
     let found = lookup::function(&call.parts, call.key()).await?;
     let (Function { urls, .. }, _) = found.ok_or_else(|| ApiError::not_found(NO_FUNCTION))?;
-    let size = page_size(call.number("MaxItems"));
-    let mut left =
-        urls.iter().filter(|(qualifier, _)| after.as_ref().is_none_or(|after| *qualifier > after)).peekable();
-    let page: Vec<_> = left.by_ref().take(size).collect();
+    let (page, next) = page_of(urls.iter(), after.as_ref(), page_size(call.number("MaxItems")));
     let items: Vec<Value> = page.iter().map(|(qualifier, url)| shown(call, qualifier, url).into()).collect();
     let mut members = Map::new();
     members.insert("FunctionUrlConfigs".to_owned(), items.into());
-    if let (Some(_more), Some((last, _))) = (left.peek(), page.last()) {
-        let next = Position { name: (*last).clone(), version: None };
-        members.insert("NextMarker".to_owned(), next.encode().into());
+    if let Some(next) = next {
+        members.insert("NextMarker".to_owned(), next.into());
     }
     Ok(Reply::Members(members))
 }
@@ -120,9 +116,9 @@ fn shown(call: &Call, qualifier: &str, url: &FunctionUrl) -> Map<String, Value> 
     url_config::members(&call.parts.options, call.key(), qualifier, url)
 }
 
-/// There are no aliases yet, so that none is found.
-fn check_qualifier(qualifier: &str) -> Result<(), ApiError> {
-    if qualifier == LATEST { Ok(()) } else { Err(ApiError::not_found(NO_FUNCTION)) }
+fn check_qualifier(function: &Function, qualifier: &str) -> Result<(), ApiError> {
+    let is_there = qualifier == LATEST || function.aliases.contains_key(qualifier);
+    if is_there { Ok(()) } else { Err(ApiError::not_found(NO_FUNCTION)) }
 }
 
 fn auth_type(call: &Call) -> Option<UrlAuthType> {

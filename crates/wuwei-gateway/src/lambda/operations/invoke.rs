@@ -32,7 +32,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     };
     let client_context = call.text("ClientContext").map(client_context).transpose()?;
     let payload = payload(call.payload.clone().unwrap_or_default())?;
-    let version = lookup::version(&call.parts, call.target()).await?;
+    let version = lookup::version_for_call(&call.parts, call.target()).await?;
     lookup::check_state(&version)?;
     if dry_run {
         return Ok(Reply::Empty(StatusCode::NO_CONTENT));

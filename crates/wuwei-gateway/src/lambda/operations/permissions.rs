@@ -99,14 +99,20 @@ pub(in crate::lambda) async fn policy_allows(
     Ok(function.policies.get(qualifier).is_some_and(|policy| policy.allows(&question)))
 }
 
-/// What a policy is for: the function, or one of its versions.
+/// What a policy is for: the function, one of its versions, or one of its aliases.
 struct Subject {
     /// Key of the policy.
     qualifier: String,
-    /// The version as published, when it is one.
-    version: Option<FunctionVersion>,
+    kind: Kind,
     /// Words for when it is not there.
     missing: String,
+}
+
+enum Kind {
+    Function,
+    /// As it was published.
+    Version(Box<FunctionVersion>),
+    Alias,
 }
 
 impl Subject {
@@ -116,43 +122,53 @@ impl Subject {
         let missing = format!("Function not found: {}", target.arn());
         let found = lookup::function(&call.parts, &target.key).await?;
         let (function, _) = found.ok_or_else(|| ApiError::not_found(&missing))?;
-        let version = match read_qualifier(target.qualifier.as_deref()) {
+        let (qualifier, kind) = match read_qualifier(target.qualifier.as_deref()) {
             Qualifier::Latest => {
                 settlement::settle(&call.parts, &target.key, &function.latest.revision_id).await;
-                None
+                (LATEST.to_owned(), Kind::Function)
             }
-            Qualifier::Number(_) => Some(lookup::version(&call.parts, target).await?),
-            Qualifier::Alias => {
-                return Err(ApiError::not_found(format!("Cannot find alias arn: {}", target.arn())));
+            Qualifier::Number(number) => {
+                (number.to_string(), Kind::Version(Box::new(lookup::version(&call.parts, target).await?)))
             }
+            Qualifier::Name(name) if function.aliases.contains_key(name) => (name.to_owned(), Kind::Alias),
+            Qualifier::Name(_) => return Err(no_alias(&target.arn())),
         };
-        let qualifier = version.as_ref().map_or_else(|| LATEST.to_owned(), |version| version.version.to_string());
-        Ok(Self { qualifier, version, missing })
+        Ok(Self { qualifier, kind, missing })
     }
 
-    fn revision_id<'function>(&'function self, function: &'function Function) -> &'function str {
+    fn revision_id<'function>(&'function self, function: &'function Function) -> Option<&'function str> {
         let changed = function.policies.get(&self.qualifier).and_then(|policy| policy.revision_id.as_deref());
-        match &self.version {
-            Some(version) => changed.unwrap_or(&version.revision_id),
-            None => &function.latest.revision_id,
+        match &self.kind {
+            Kind::Function => Some(&function.latest.revision_id),
+            Kind::Version(version) => Some(changed.unwrap_or(&version.revision_id)),
+            // Gone since it was found, maybe.
+            Kind::Alias => function.aliases.get(&self.qualifier).map(|alias| alias.revision_id.as_str()),
         }
     }
 
     fn check_revision(&self, call: &Call, function: &Function) -> Result<(), ApiError> {
-        check_revision(self.revision_id(function), call.text("RevisionId"))
+        let current = self.revision_id(function).ok_or_else(|| no_alias(&call.target().arn()))?;
+        check_revision(current, call.text("RevisionId"))
     }
 
     fn mark_changed(&self, function: &mut Function) {
         let revision_id = Uuid::new_v4().to_string();
-        match self.version {
-            Some(_) => {
+        match self.kind {
+            Kind::Function => function.latest.revision_id = revision_id,
+            Kind::Version(_) => {
                 let policy = function.policies.entry(self.qualifier.clone()).or_default();
                 policy.revision_id = Some(revision_id);
             }
-            None => {
-                function.latest.revision_id = revision_id;
-                function.policies.retain(|_, policy| policy.revision_id.is_some() || !policy.statements.is_empty());
+            Kind::Alias => {
+                if let Some(alias) = function.aliases.get_mut(&self.qualifier) {
+                    alias.revision_id = revision_id;
+                }
             }
         }
+        function.policies.retain(|_, policy| policy.revision_id.is_some() || !policy.statements.is_empty());
     }
+}
+
+fn no_alias(arn: &str) -> ApiError {
+    ApiError::not_found(format!("Cannot find alias arn: {arn}"))
 }

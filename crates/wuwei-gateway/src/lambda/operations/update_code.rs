@@ -1,5 +1,7 @@
 //! `UpdateFunctionCode`.
 
+use wuwei_model::Version;
+
 use super::super::call::{Call, Reply};
 use super::super::configuration::{View, configuration};
 use super::super::error::ApiError;
@@ -26,7 +28,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let revision_id = function.latest.revision_id.clone();
     let members = if call.flag("Publish") {
         let (version, _) = publication::publish(&call.parts, function, revision, None).await?;
-        call.parts.engine.retire(call.key());
+        call.parts.engine.retire_version(call.key(), Version::Latest);
         configuration(&version, View::FULL.qualified(true))
     } else {
         store_change(&call.parts, &function, revision).await?;
