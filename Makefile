@@ -25,8 +25,8 @@ audit: ## Check the dependencies for known vulnerabilities (downloads the RustSe
 	@scripts/install-cargo-deny.sh
 	@. scripts/common.sh; use_rust; cargo deny check advisories
 
-bench: ## Measure wuwei beside bare floors and peers, about a quarter of an hour; writes docs/benchmarks.md
+bench: ## Measure wuwei beside bare floors and peers, about half an hour (ONLY=cold-python: one group); writes docs/benchmarks.md
 	@scripts/bench.sh
 
-bench-quick: ## The same in three minutes with too few samples to quote; writes bench/results/latest.md
+bench-quick: ## The same in about 8 minutes with too few samples to quote; writes bench/results/latest.md
 	@scripts/bench.sh --quick

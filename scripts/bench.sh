@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Builds wuwei and the measuring programs, installs the peers at pinned versions into bench/.tools, and measures.
-# Arguments are those of `python -m comparison`: --quick, --only TEXT. A peer that cannot be installed is named in the
+# Arguments are those of `python -m comparison`: --quick, --only TEXT,…, --list; `--render FILE` builds nothing and writes
+# an earlier run's page to standard output. ONLY in the environment does what --only does. A peer that cannot be installed is named in the
 # result with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/common.sh
 
+python=$(system_python)
+if [ "${1:-}" = --render ]; then
+    PYTHONPATH=bench exec "$python" -m comparison "$@"
+fi
+[ -z "${ONLY:-}" ] || set -- "$@" --only "$ONLY"
+
 scripts/install-prerequisites.sh bench
 use_rust
-python=$(system_python)
 tools=$PWD/bench/.tools
 
 # install NAME SOURCE COMMAND...: runs the command in an empty directory $tools/NAME when SOURCE has changed since; a
@@ -41,6 +47,16 @@ python_client() {
         --requirement bench/functions/awslambdaric/requirements.txt
 }
 
+# Its wheel holds the program, built; what it depends on is for building functions.
+cargo_lambda() {
+    "$python" -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+        --requirement bench/peers/cargo-lambda/requirements.txt
+}
+
+serverless_peer() {
+    cp bench/peers/serverless/* "$1" && (cd "$1" && npm ci --no-audit --no-fund --loglevel=error)
+}
+
 step "building wuwei (release)"
 nice cargo build --release --locked --package wuwei
 step "building and testing the measuring programs"
@@ -49,6 +65,8 @@ nice cargo test --manifest-path bench/Cargo.toml --release --locked --quiet --pa
 install_peer python bench/peers/requirements.txt python_peers
 install_peer node bench/peers/package-lock.json node_peers
 install_peer awslambdaric bench/functions/awslambdaric/requirements.txt python_client
+install_peer cargo-lambda bench/peers/cargo-lambda/requirements.txt cargo_lambda
+install_peer serverless bench/peers/serverless/package-lock.json serverless_peer
 
 step "measuring"
 PYTHONPATH=bench exec "$python" -m comparison "$@"

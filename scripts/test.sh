@@ -12,6 +12,9 @@ step "cargo test"
 rust=0
 cargo test --workspace --locked --quiet --no-run || fail "the workspace does not build"
 cargo test --workspace --locked || rust=$?
+step "building the benchmarks"
+cargo build --locked --quiet || fail "the server does not build"
+cargo build --locked --quiet --manifest-path bench/Cargo.toml || fail "the benchmarks do not build"
 
 step "pytest"
 black_box=0

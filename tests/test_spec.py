@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = (ROOT / "SPEC.md").read_text()
-PYTHON_TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", SPEC)))
+PYTHON_TESTS = sorted(set(re.findall(r"`((?:bench/)?tests/[\w/]+\.py)::(\w+)`", SPEC)))
 RUST_MODULES = sorted(set(re.findall(r"`(wuwei[\w-]*)::([\w:]+)`", SPEC)))
 
 

@@ -11,52 +11,60 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
-from comparison import figures, machine, peers, report, syscalls
+from comparison import machine, peers, plan, report, syscalls
 from comparison.accounting import AccountingError
-from comparison.arms import ATTEMPTS, Measured
-from comparison.plan import FULL, QUICK, Plan
-from comparison.quiet import IDLE_WANTED, Quiet
+from comparison.arms import Group, Measured
+from comparison.context import FULL, QUICK, Context
+from comparison.quiet import Quiet
+from comparison.runner import Runner, say
 from comparison.tools import BENCH, ROOT, RunError
 from comparison.wuwei import MEMORY_MB, NotConfinedError
 
 RESULTS = BENCH / "results"
+PUBLISHED = ROOT / "docs/benchmarks.json"
+"""Without the single times; the page beside it is made from this and nothing else."""
 REFUSED = 3
-MINUTES_MAX = 21
-"""No section, and no second try of one, begins later."""
 
 
 def main() -> int:
-    """Measures, then writes; what is refused is not written."""
+    """Measures, then writes."""
     arguments = argparse.ArgumentParser(prog="bench")
     arguments.add_argument("--quick", action="store_true", help="a few minutes; its figures are not for quoting")
     arguments.add_argument(
-        "--only", metavar="TEXT", help="only groups whose key contains the text; nothing is published"
+        "--only", metavar="TEXT,…", help="only groups whose key contains one of the texts; nothing is published"
     )
+    arguments.add_argument("--list", action="store_true", help="only print the keys of the groups")
+    arguments.add_argument("--render", metavar="FILE", type=Path, help="only write the page of an earlier run's file")
     options = arguments.parse_args()
+    if options.render is not None:
+        print(report.page(json.loads(options.render.read_text())), end="")
+        return 0
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    plan = Plan(QUICK if options.quick else FULL)
-    measured: list[Measured] = []
-    lines: list[str] = []
-    load_before = machine.load_average()
-    begin = time.monotonic()
+    context = Context(QUICK if options.quick else FULL)
     try:
-        plan.start()
-        lines, measured = _measure(plan, options.only)
+        context.start()
+        groups = _chosen(plan.groups(context), options.only)
+        if options.list:
+            print("\n".join(group.key for group in groups))
+            return 0
+        raw = RESULTS / f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}.json"
+        document, measured = _measure(context, groups, raw, quick=options.quick)
     except NotConfinedError as refusal:
-        print(f"refused: {refusal}", file=sys.stderr)
+        say(f"refused: {refusal}")
         return REFUSED
-    except (RunError, AccountingError) as failure:
-        print(f"error: {failure}", file=sys.stderr)
+    except (RunError, AccountingError, OSError) as failure:
+        say(f"error: {failure}")
         return 1
     finally:
-        plan.stop()
-    minutes = (time.monotonic() - begin) / 60
-    page = "\n".join([*_head(plan, options.quick, load_before, minutes), *lines])
-    _write(page, measured, publish=not options.quick and not options.only)
+        context.stop()
+    _write(document, measured, raw, publish=not options.quick and not options.only)
     return REFUSED if any(group.refused for group in measured) else 0
 
 
@@ -64,68 +72,76 @@ def _interrupt(number: int, _frame: object) -> None:
     raise KeyboardInterrupt(f"signal {number}")
 
 
-def _measure(plan: Plan, only: str | None) -> tuple[list[str], list[Measured]]:
-    begin = time.monotonic()
-    measured, lines, tail = [], [], []
-    quiet = Quiet(plan.effort.patience_s, 5 * plan.effort.patience_s)
-    for group in plan.groups():
-        if only is not None and only not in group.key:
-            continue
-        print(f"==> {group.title}", file=sys.stderr, flush=True)
-        found = group.measure(plan.effort.blocks, quiet, begin + MINUTES_MAX * 60)
-        measured.append(found)
-        lines += report.group(found)
-        if group.key == "warm-1-apart":
-            tail += report.memory(plan.memory())
-            try:
-                tail += report.syscalls(syscalls.count(plan.functions["wuwei-python"]))
-            except (RunError, OSError) as failure:
-                tail += ["## System calls of one warm call", "", f"Not counted: {failure}", ""]
-    plan.probe_all()
-    return [*lines, *tail], measured
+def _chosen(groups: Sequence[Group], only: str | None) -> list[Group]:
+    texts = [text.strip() for text in (only or "").split(",") if text.strip()]
+    found = [group for group in groups if not texts or any(text in group.key for text in texts)]
+    if not found:
+        raise RunError(f"no group is called `{only}`: {', '.join(group.key for group in groups)}")
+    return found
 
 
-def _head(plan: Plan, quick: bool, load_before: str, minutes: float) -> list[str]:
-    facts = machine.description() | {
-        "Load average": f"{load_before} before, {machine.load_average()} after",
-        "Command": f"`make {'bench-quick' if quick else 'bench'}`, {minutes:.0f} minutes",
-        "Functions": f"{MEMORY_MB} MB, full sandbox; {len(plan.functions)} probed before and after the measurement",
-        "Peers": ", ".join(f"{peer.title} {peer.version()}" for peer in peers.PEER_LIST if peer.missing() is None),
-    }
-    lines = ["# Benchmarks", ""]
-    if quick:
-        lines += ["**A quick run: too few samples to quote.**", ""]
-    lines += ["Written by the run; do not edit. `bench/README.md` says how it measures.", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    lines += [
-        "",
-        "p50 is the median of the blocks' medians, p99 that of all blocks' times together. A ratio is the median of "
-        "per-block ratios of p50s, with its 95 % bootstrap interval. *× floor*: against the section's floor, smaller "
-        "is better. *× wuwei*: a peer's time in parts of wuwei's own for the same work; above 1 the peer is slower. "
-        "wuwei's times are rounded up and its rates down, the others' the other way. A section is refused when more "
-        f"than a quarter of its floor's changes from block to block are above {figures.NOISE_MAX:.0%} (the third "
-        f"quartile is its *noise*), {ATTEMPTS} times; a function that is not confined ends the run. Each block waits "
-        f"until {IDLE_WANTED:.0%} of the machine are idle, at most "
-        f"{plan.effort.patience_s:.0f} s in a section and five times that in the run.",
-        "",
-    ]
+def _measure(
+    context: Context, groups: Sequence[Group], raw: Path, *, quick: bool
+) -> tuple[dict[str, Any], list[Measured]]:
+    """All groups, and what is counted beside them, as the document that is kept."""
+    load_before, begin = machine.load_average(), time.monotonic()
+    extra: dict[str, Any] = {"memory": [], "syscalls": []}
+
+    def after(group: Group) -> None:
+        if group.key != plan.WARM_ALONE:
+            return
+        extra["memory"] = context.memory()
+        try:
+            extra["syscalls"] = [asdict(count) for count in syscalls.count(context.functions["wuwei-python"])]
+        except (RunError, OSError) as failure:
+            context.absent["System calls"] = f"not counted: {failure}"
+
+    minutes = plan.MINUTES[quick]
+    say(f"==> {len(groups)} groups; all that there are take about {minutes} minutes, longer when the machine is noisy")
+    deadline = begin + minutes * plan.LONGEST * 60
+    quiet = Quiet(context.effort.patience_s, 5 * context.effort.patience_s)
+
+    def document() -> dict[str, Any]:
+        facts = machine.description() | {
+            "Load average": f"{load_before} before, {machine.load_average()} after",
+            "Command": f"`make {'bench-quick' if quick else 'bench'}`, {(time.monotonic() - begin) / 60:.0f} minutes",
+            "Functions": f"{MEMORY_MB} MB, full sandbox; probed before and after the measurement",
+            "Peers": ", ".join(f"{peer.title} {peer.version()}" for peer in peers.PEER_LIST if peer.missing() is None),
+        }
+        return extra | {
+            "quick": quick,
+            "facts": facts,
+            "patience_s": context.effort.patience_s,
+            "notes": "" if quick else _notes(),
+            "absent": context.absent,
+        }
+
+    def keep(done: list[Measured]) -> None:
+        _keep(raw, document(), done)
+
+    measured = Runner(context.effort.blocks, quiet, deadline, after, keep).run(groups)
+    context.probe_all()
+    return document(), measured
+
+
+def _notes() -> str:
+    """What figures mean; what was written of another commit may no longer be true."""
     notes = BENCH / "NOTES.md"
-    # Notes say what figures mean; those of another commit may no longer be true.
-    if not quick and notes.exists() and machine.commit() in notes.read_text():
-        lines += [notes.read_text().strip(), ""]
-    if plan.absent:
-        lines += ["## Not measured", "", *(f"- {title}: {reason}" for title, reason in plan.absent.items()), ""]
-    return lines
+    return notes.read_text().strip() if notes.exists() and machine.commit() in notes.read_text() else ""
 
 
-def _write(page: str, measured: list[Measured], *, publish: bool) -> None:
+def _keep(raw: Path, document: dict[str, Any], measured: Sequence[Measured]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    raw = {"machine": machine.description(), "groups": [each.raw() for each in measured]}
-    (RESULTS / f"{stamp}.json").write_text(json.dumps(raw))
-    target: Path = ROOT / "docs/benchmarks.md" if publish else RESULTS / "latest.md"
-    target.write_text(page.rstrip() + "\n")
-    print(f"{target.relative_to(ROOT)} and bench/results/{stamp}.json", file=sys.stderr)
+    raw.write_text(json.dumps(document | {"groups": [each.raw(whole=True) for each in measured]}))
+
+
+def _write(document: dict[str, Any], measured: Sequence[Measured], raw: Path, *, publish: bool) -> None:
+    _keep(raw, document, measured)
+    short = document | {"groups": [each.raw(whole=False) for each in measured]}
+    target = PUBLISHED if publish else RESULTS / "latest.json"
+    target.write_text(json.dumps(short, indent=1) + "\n")
+    target.with_suffix(".md").write_text(report.page(json.loads(target.read_text())))
+    say(f"{target.with_suffix('.md').relative_to(ROOT)}, {target.name} beside it, and {raw.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,17 @@
-"""What is measured: each arm can run one block of samples; a group of arms is run block by block, there and back."""
+"""What is measured: arms that can run one block of samples, groups of them, and what came of a group."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
-from comparison import figures
-from comparison.quiet import Quiet
+from comparison import figures, phases
 
-ATTEMPTS = 3
-"""How often a group with a noisy denominator is measured until it is refused."""
+TIME, TAIL, RATE, MEMORY = "p50_ns", "p99_ns", "per_second", "bytes"
+"""What arms are compared by: fields of a block."""
 
 
 @dataclass(frozen=True)
@@ -21,20 +19,26 @@ class Block:
     """What one block of samples came to."""
 
     samples: int
-    p50_ns: float
-    p99_ns: float
-    times_ns: list[int]
+    p50_ns: float = 0.0
+    p99_ns: float = 0.0
+    times_ns: list[int] = field(default_factory=list)
     """The times, or evenly chosen ones of many."""
     cpu_ns: float | None = None
     """Per call."""
     per_second: float | None = None
     firsts: int = 0
     """Calls that met a cold start where a warm one was meant."""
+    bytes: float | None = None
+    pss_bytes: float | None = None
+    """The same by proportional set sizes."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Medians of a cold start's phases in nanoseconds, where the server tells them."""
 
     @staticmethod
-    def of_samples(samples: list[int], cpu_ns: float | None = None) -> Block:
-        """From single times."""
-        return Block(len(samples), figures.quantile(samples, 0.5), figures.quantile(samples, 0.99), samples, cpu_ns)
+    def of_samples(samples: list[int], cpu_ns: float | None = None, told: Sequence[str] = ()) -> Block:
+        """From single times, and what the server told about them."""
+        p50, p99 = figures.quantile(samples, 0.5), figures.quantile(samples, 0.99)
+        return Block(len(samples), p50, p99, samples, cpu_ns, phases=phases.medians(told))
 
 
 @dataclass(frozen=True)
@@ -50,46 +54,14 @@ class Arm:
     warm_up: Callable[[], Any] | None = None
 
 
-@dataclass
-class Measured:
-    """A group's blocks."""
+@dataclass(frozen=True)
+class Label:
+    """What the page needs of an arm."""
 
     key: str
     title: str
-    note: str
-    denominator: str
-    arms: list[Arm]
-    absent: dict[str, str]
-    """Arms that could not be measured, and why."""
-    attempts: int = 0
-    refused: str = ""
-    """Why its figures are not shown."""
-    disturbed: int = 0
-    """Blocks that began while something else used the machine."""
-    blocks: dict[str, list[Block]] = field(default_factory=dict)
-
-    def medians(self, key: str) -> list[float]:
-        """p50 of each block of an arm."""
-        return [block.p50_ns for block in self.blocks[key]]
-
-    def p99(self, key: str) -> float:
-        """Of all blocks' times together: a single bad block counts."""
-        return figures.quantile([time for block in self.blocks[key] for time in block.times_ns], 0.99)
-
-    def noise(self) -> float:
-        """Of the denominator."""
-        return figures.noise(self.medians(self.denominator))
-
-    def raw(self) -> dict[str, Any]:
-        """For the JSON file."""
-        blocks = {key: [asdict(block) for block in blocks] for key, blocks in self.blocks.items()}
-        return {
-            "group": self.key,
-            "denominator": self.denominator,
-            "attempts": self.attempts,
-            "refused": self.refused,
-            "blocks": blocks,
-        }
+    ours: bool
+    rival: str | None
 
 
 @dataclass(frozen=True)
@@ -101,62 +73,79 @@ class Group:
     note: str
     denominator: str
     arms: list[Arm]
-    place: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Where client and servers may run, while the group is measured."""
+    metric: str = TIME
+    place: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """What the group needs around it: places of client and servers, a server of its own."""
 
-    def measure(self, blocks: int, quiet: Quiet, deadline: float) -> Measured:
-        """Runs all blocks; an arm that fails is left out with its reason, the denominator's failure is the run's."""
-        with self.place():
-            return self._measure(blocks, quiet, deadline)
 
-    def _measure(self, blocks: int, quiet: Quiet, deadline: float) -> Measured:
-        measured = Measured(self.key, self.title, self.note, self.denominator, list(self.arms), {})
-        begin = time.monotonic()
-        while measured.attempts < ATTEMPTS:
-            if time.monotonic() > deadline:
-                break
-            measured.attempts += 1
-            self._measure_once(measured, blocks, quiet)
-            print(
-                f"    {self.key}: denominator's noise {measured.noise():.3f}, {time.monotonic() - begin:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-            if not figures.is_too_noisy(measured.medians(self.denominator)):
-                return measured
-        if not measured.attempts:
-            measured.refused = "Not measured: the run's time was over."
-            return measured
-        measured.refused = (
-            f"Refused: the floor `{self.denominator}` changed from block to block by {measured.noise():.2f}, "
-            f"in {measured.attempts} attempts; at most {figures.NOISE_MAX} is allowed. "
-            "Run again when the machine is quieter."
-        )
-        return measured
+@dataclass
+class Measured:
+    """A group's blocks."""
 
-    def _measure_once(self, measured: Measured, blocks: int, quiet: Quiet) -> None:
-        measured.blocks = {}
-        quiet.begin_section()
-        for arm in list(measured.arms):
-            if arm.warm_up is not None:
-                self._try(measured, arm, arm.warm_up)
-        for block in range(blocks):
-            quiet.wait()
-            order = list(measured.arms)
-            for arm in reversed(order) if block % 2 else order:
-                result = self._try(measured, arm, arm.run)
-                if isinstance(result, Block):
-                    measured.blocks.setdefault(arm.key, []).append(result)
-        measured.disturbed = quiet.disturbed
+    key: str
+    title: str
+    note: str
+    denominator: str
+    metric: str
+    arms: list[Label]
+    absent: dict[str, str] = field(default_factory=dict)
+    """Arms that could not be measured, and why."""
+    attempts: int = 1
+    refused: str = ""
+    """Why its figures are not shown."""
+    disturbed: int = 0
+    """Blocks that began while something else used the machine."""
+    blocks: dict[str, list[Block]] = field(default_factory=dict)
+    tails: dict[str, float] = field(default_factory=dict)
+    """p99 of all blocks' times together, where the times themselves are not kept."""
 
-    def _try(self, measured: Measured, arm: Arm, step: Callable[[], Any]) -> Any:
-        try:
-            return step()
-        except Exception as error:
-            if arm.key == self.denominator:
-                raise
-            measured.arms.remove(arm)
-            measured.blocks.pop(arm.key, None)
-            measured.absent[arm.title] = f"failed while it was measured: {str(error).splitlines()[0][:300]}"
-            print(f"    {arm.title}: {error}", file=sys.stderr, flush=True)
-            return None
+    @staticmethod
+    def of(group: Group) -> Measured:
+        """Before its first block."""
+        arms = [Label(arm.key, arm.title, arm.ours, arm.rival) for arm in group.arms]
+        return Measured(group.key, group.title, group.note, group.denominator, group.metric, arms)
+
+    def values(self, key: str, metric: str | None = None) -> list[float]:
+        """Of each block of an arm, by the group's metric or another."""
+        found = [getattr(block, metric or self.metric) for block in self.blocks[key]]
+        if any(value is None for value in found):
+            raise ValueError(f"arm `{key}` of `{self.key}` has no {metric or self.metric}")
+        return found
+
+    def p99(self, key: str) -> float:
+        """Of all blocks' times together: a single bad block counts."""
+        times = [time for block in self.blocks[key] for time in block.times_ns]
+        return figures.quantile(times, 0.99) if times else self.tails.get(key, 0.0)
+
+    def phases(self, key: str) -> dict[str, float]:
+        """Medians of the blocks' medians."""
+        names = list(dict.fromkeys(name for block in self.blocks[key] for name in block.phases))
+        return {
+            name: median(block.phases[name] for block in self.blocks[key] if name in block.phases) for name in names
+        }
+
+    def noise(self, key: str | None = None, metric: str | None = None) -> float:
+        """Of an arm, if none is named that of the denominator."""
+        return figures.noise(self.values(key or self.denominator, metric))
+
+    def raw(self, *, whole: bool) -> dict[str, Any]:
+        """For the JSON file; without the single times unless `whole`."""
+        document = asdict(self)
+        document["tails"] = {key: self.p99(key) for key in self.blocks}
+        if not whole:
+            # What is empty is so without being said.
+            blocks = document["blocks"]
+            document["blocks"] = {key: [_short(block) for block in found] for key, found in blocks.items()}
+        return document
+
+    @staticmethod
+    def from_raw(document: Mapping[str, Any]) -> Measured:
+        """The other way."""
+        fields = dict(document)
+        fields["arms"] = [Label(**arm) for arm in document["arms"]]
+        fields["blocks"] = {key: [Block(**block) for block in blocks] for key, blocks in document["blocks"].items()}
+        return Measured(**fields)
+
+
+def _short(block: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in block.items() if name == "samples" or (value and name != "times_ns")}

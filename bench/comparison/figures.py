@@ -51,6 +51,15 @@ def noise(blocks: Sequence[float]) -> float:
     return quantile(changes, 0.75) if changes else 0.0
 
 
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Of the straight line that lies nearest (least squares): what one more costs."""
+    if len(xs) != len(ys) or len(set(xs)) < 2:
+        raise ValueError(f"no line through {len(xs)} and {len(ys)} values")
+    middle_x, middle_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    above = sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys, strict=True))
+    return above / sum((x - middle_x) ** 2 for x in xs)
+
+
 def is_too_noisy(blocks: Sequence[float]) -> bool:
     """The rule by which a group of arms is refused."""
     return noise(blocks) > NOISE_MAX

@@ -15,8 +15,24 @@ from comparison.accounting import Group
 BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 TOOLS = BENCH / ".tools"
-BENCH_TOOLS = str(BENCH / "target/release/bench-tools")
+_profile = "release"
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp"}
+
+
+def use_profile(name: str) -> None:
+    """Which builds are run: `release`, or `debug` where it is tested that all of this works."""
+    global _profile
+    _profile = name
+
+
+def binary(workspace: Path, name: str) -> Path:
+    """A program that a workspace of ours builds."""
+    return workspace / "target" / _profile / name
+
+
+def bench_tools() -> str:
+    """The measuring programs."""
+    return str(binary(BENCH, "bench-tools"))
 
 
 class RunError(Exception):
@@ -35,7 +51,7 @@ def run(command: Sequence[str], text: str = "", within: float = 300, environment
 
 def measure(subcommand: str, document: dict[str, Any], group: Group | None = None) -> dict[str, Any]:
     """Runs one of the measuring programs, within a group when its own children are what is measured."""
-    command = [BENCH_TOOLS, subcommand]
+    command = [bench_tools(), subcommand]
     return json.loads(run(group.entering(command) if group else command, json.dumps(document)))
 
 

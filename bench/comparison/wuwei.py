@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shlex
 import shutil
@@ -10,6 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,8 @@ from typing import Any
 from comparison.accounting import Group, memory_bytes
 from comparison.load import AGAIN, EVENTS, FIRST, event
 from comparison.signing import Signer
-from comparison.tools import ENVIRONMENT, ROOT, RunError, end, run
+from comparison.tools import ENVIRONMENT, ROOT, RunError, binary, end, measure, run
 
-BINARY = ROOT / "target/release/wuwei"
 MEMORY_MB = 128
 # All warm instances of all functions stay: what is idle here is measured a moment later.
 CONFIGURATION = "memory_mb = 65536\nkeep_alive_s = 3600\n"
@@ -44,16 +46,26 @@ class Function:
 
     def invocations(self) -> list[str]:
         """Signed requests with different events; a signature is believed for five minutes."""
-        return [self._invocation(event(number)) for number in range(EVENTS)]
+        return [self.invocation(event(number)) for number in range(EVENTS)]
 
     def cold_rounds(self, samples: int, pause_ms: int) -> list[list[dict[str, Any]]]:
         """Each round changes the function's configuration, so that no instance fits any more, then calls it."""
         base = time.time_ns()
         return [self._cold_round(base + number, pause_ms) for number in range(samples)]
 
+    def retiring(self, number: int) -> list[dict[str, Any]]:
+        """A change of the function's configuration, so that no instance fits any more, and the wait for its end."""
+        change = json.dumps({"Environment": {"Variables": {"ROUND": str(number)}}})
+        configuration = f"{self._path}/configuration"
+        signed = self.server.signer.request
+        return [
+            step(signed("PUT", configuration, change), must_contain=self.name),
+            step(signed("GET", configuration), must_contain='"Successful"', repeat=True),
+        ]
+
     def invoke(self, document: dict[str, Any]) -> Any:
         """One call, outside of any measurement."""
-        return self.server.call(self._invocation(json.dumps(document)))
+        return self.server.call(self.invocation(json.dumps(document)))
 
     def probe(self) -> dict[str, Any]:
         """What the function sees of its own confinement, checked."""
@@ -70,18 +82,13 @@ class Function:
         link = self.probe()["namespaces"]["pid"]
         return [pid for pid in self.server.group.pids() if namespace_of(pid, "pid") == link]
 
-    def _invocation(self, body: str) -> str:
+    def invocation(self, body: str) -> str:
+        """One signed request."""
         return self.server.signer.request("POST", f"{self._path}/invocations", body)
 
     def _cold_round(self, number: int, pause_ms: int) -> list[dict[str, Any]]:
-        change = json.dumps({"Environment": {"Variables": {"ROUND": str(number)}}})
-        configuration = f"{self._path}/configuration"
-        signed = self.server.signer.request
-        return [
-            step(signed("PUT", configuration, change), must_contain=self.name),
-            step(signed("GET", configuration), must_contain='"Successful"', repeat=True),
-            step(self._invocation(event(number % EVENTS)), pause_ms=pause_ms, timed=True, must_contain=FIRST),
-        ]
+        call = self.invocation(event(number % EVENTS))
+        return [*self.retiring(number), step(call, pause_ms=pause_ms, timed=True, must_contain=FIRST)]
 
 
 def step(
@@ -116,19 +123,32 @@ def check_confinement(name: str, seen: dict[str, Any]) -> None:
 class Server:
     """`wuwei up`, in a control group of its own, and with it all instances."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "wuwei", configuration: str = CONFIGURATION) -> None:
         """Starts it and waits until it serves."""
         self.directory = Path(tempfile.mkdtemp(prefix="wuwei-bench-"))
         self.directory.chmod(0o755)
         self.data = self.directory / "data"
-        self.group = Group("wuwei")
-        configuration = self.directory / "wuwei.toml"
-        configuration.write_text(CONFIGURATION)
-        command = [str(BINARY), "up", "--listen", "127.0.0.1:0", "--data-dir", str(self.data)]
+        self.group = Group(name)
         self.log = self.directory / "log"
-        with self.log.open("wb") as log:
+        (self.directory / "wuwei.toml").write_text(configuration)
+        try:
+            self.process = self._started()
+        except RunError:
+            self.stop()
+            raise
+
+    def restart(self) -> None:
+        """Ends it and starts it again on the same data."""
+        end(self.process)
+        self.group.end_all()
+        self.process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        options = ["--listen", "127.0.0.1:0", "--data-dir", str(self.data)]
+        command = [str(binary(ROOT, "wuwei")), "up", *options, "--config", str(self.directory / "wuwei.toml")]
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.group.entering([*command, "--config", str(configuration)]),
+                self.group.entering(command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -141,10 +161,11 @@ class Server:
         self.endpoint = values["AWS_ENDPOINT_URL"]
         self.address = self.endpoint.removeprefix("http://")
         self.signer = Signer(values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"], self.address)
+        return self.process
 
     def command(self, *arguments: str) -> str:
         """Runs the command line against this server."""
-        return run([str(BINARY), *arguments, "--data-dir", str(self.data)])
+        return run([str(binary(ROOT, "wuwei")), *arguments, "--data-dir", str(self.data)])
 
     def runtimes(self) -> list[str]:
         """Identifiers of what the server can run."""
@@ -170,6 +191,33 @@ class Server:
         function.probe()
         return function
 
+    def create(self, prefix: str, count: int, source: Path, settings: dict[str, Any]) -> list[Function]:
+        """Many functions of one file of source, by the API; the sandboxes of the first and the last are probed."""
+        package = base64.b64encode(_zip(source)).decode()
+        role = "arn:aws:iam::000000000000:role/bench"
+        document = {"Role": role, "Code": {"ZipFile": package}, "MemorySize": MEMORY_MB, "Timeout": 30} | settings
+        functions = [Function(self, f"{prefix}-{number:04d}") for number in range(count)]
+        signed = self.signer.request
+        creations = [
+            step(
+                signed("POST", "/2015-03-31/functions", json.dumps(document | {"FunctionName": function.name})),
+                must_contain=function.name,
+            )
+            for function in functions
+        ]
+        waits = [
+            step(
+                signed("GET", f"/2015-03-31/functions/{function.name}/configuration"),
+                must_contain='"Active"',
+                repeat=True,
+            )
+            for function in functions
+        ]
+        measure("sequence", {"address": self.address, "rounds": [creations, waits]})
+        for function in (functions[0], functions[-1]):
+            function.probe()
+        return functions
+
     def call(self, request: str) -> Any:
         """Sends a request that was made ahead."""
         head, _, body = request.partition("\r\n\r\n")
@@ -186,6 +234,12 @@ class Server:
             raise RunError(f"{method} {path}: {error} {document}")
         return document
 
+    def metrics(self) -> dict[str, float]:
+        """The server's figures of itself: each line's name with its labels, and its value."""
+        with urllib.request.urlopen(f"{self.endpoint}/metrics", timeout=10) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
     def server_pid(self) -> int:
         """Of the server itself; the launcher is another process."""
         return int(json.loads((self.data / "server.json").read_text())["pid"])
@@ -198,6 +252,7 @@ class Server:
     def stop(self) -> None:
         """Ends it and removes its files."""
         end(self.process)
+        self.group.end_all()
         self.group.remove()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -213,3 +268,12 @@ class Server:
             except (OSError, ValueError):
                 time.sleep(0.02)
         raise RunError("the server does not serve within 30 s")
+
+
+def _zip(source: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        entry = zipfile.ZipInfo(source.name)
+        entry.create_system, entry.external_attr = 3, 0o100644 << 16
+        archive.writestr(entry, source.read_bytes())
+    return buffer.getvalue()

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from comparison.figures import is_too_noisy, noise, quantile, ratio, rounded
+from comparison.figures import is_too_noisy, noise, quantile, ratio, rounded, slope
 
 
 def test_a_quantile_is_one_of_the_values() -> None:
@@ -63,6 +63,16 @@ def test_neither_one_wild_block_nor_a_slow_drift_is_noise() -> None:
     assert noise(drift) == pytest.approx(0.1)
     assert not is_too_noisy(drift)
     assert not is_too_noisy([100.0])
+
+
+def test_a_slope_is_what_one_more_costs_whatever_was_there_before() -> None:
+    assert slope([1, 2, 3, 4], [105.0, 110.0, 115.0, 120.0]) == pytest.approx(5)
+    assert slope([25, 50, 75, 100], [1e9 - 3.1e6 * n for n in (25, 50, 75, 100)]) == pytest.approx(-3.1e6)
+    # One wild reading at an end moves it less than a difference of the ends would.
+    assert 5 < slope(range(8), [5.0 * n for n in range(7)] + [49.0]) < 7
+    for xs, ys in (([1.0], [1.0]), ([2.0, 2.0], [1.0, 3.0]), ([1.0, 2.0], [1.0])):
+        with pytest.raises(ValueError, match="no line through"):
+            slope(xs, ys)
 
 
 @pytest.mark.parametrize(

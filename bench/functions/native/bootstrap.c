@@ -1,5 +1,5 @@
 /* The measured function as a static program: one kept-alive connection to the Runtime API, no allocation per event.
- * Gives the event back and says whether it is the instance's first. */
+ * Gives the event back and says whether it is the instance's first. With an argument it ends at once: the floor. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -93,7 +93,9 @@ static size_t probe(void) {
   return used + (size_t)sprintf(document + used, "}}");
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+  (void)arguments;
+  if (count > 1) return 0;
   static const char next[] = "GET " API "next HTTP/1.1\r\nHost: api\r\n\r\n";
   const char *start = "first";
   int connection = connect_to_api();

@@ -4,13 +4,22 @@ start = "first"
 
 
 def handler(event, context):
-    """Answers an event; with `probe`, says what the process sees of its own confinement."""
+    """Answers an event; with `probe`, says what the process sees of its own confinement; `wait_ms` makes it wait."""
     global start
     if "probe" in event:
         return probe()
+    if "wait_ms" in event:
+        wait(event["wait_ms"])
     answer = {"start": start, "event": event}
     start = "again"
     return answer
+
+
+def wait(milliseconds):
+    """Uses no CPU time."""
+    import time
+
+    time.sleep(milliseconds / 1000)
 
 
 def probe():

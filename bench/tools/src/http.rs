@@ -8,6 +8,9 @@ use anyhow::{Context as _, bail, ensure};
 /// Answers of the benchmarks' functions are far smaller.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
+/// See [`Answer::phases`].
+const PHASES: &str = "x-wuwei-cold-start";
+
 /// A whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer<'buffer> {
@@ -15,6 +18,8 @@ pub(crate) struct Answer<'buffer> {
     pub(crate) status: u16,
     /// Body; of a chunked one with the chunks' heads.
     pub(crate) body: &'buffer [u8],
+    /// The header in which the server says how long each phase of a cold start took.
+    pub(crate) phases: Option<&'buffer str>,
 }
 
 impl Answer<'_> {
@@ -48,11 +53,12 @@ pub(crate) fn answer_in(buffer: &[u8]) -> anyhow::Result<Option<Answer<'_>>> {
         std::str::from_utf8(header.value).ok()
     };
     let rest = buffer.get(head..).unwrap_or_default();
+    let phases = value(PHASES);
     if value("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
-        return Ok(chunked_end(rest)?.and_then(|end| rest.get(..end)).map(|body| Answer { status, body }));
+        return Ok(chunked_end(rest)?.and_then(|end| rest.get(..end)).map(|body| Answer { status, body, phases }));
     }
     let length: usize = value("content-length").map_or(Ok(0), str::parse).context("parse Content-Length")?;
-    Ok(rest.get(..length).map(|body| Answer { status, body }))
+    Ok(rest.get(..length).map(|body| Answer { status, body, phases }))
 }
 
 /// Where a chunked body ends.
@@ -141,8 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn the_phases_of_a_cold_start_are_found() {
+        let head = "HTTP/1.1 200 OK\r\nX-Wuwei-Cold-Start: queue=1;init=2\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(answer_in(head.as_bytes()).unwrap().unwrap().phases, Some("queue=1;init=2"));
+    }
+
+    #[test]
     fn a_refused_request_or_another_text_is_an_error() {
-        let answer = |status| Answer { status, body: b"{\"start\": \"again\"}" };
+        let answer = |status| Answer { status, body: b"{\"start\": \"again\"}", phases: None };
         assert!(answer(200).check("\"again\"").is_ok());
         assert!(answer(200).check("\"first\"").is_err());
         assert!(answer(500).check("").is_err());

@@ -4,6 +4,7 @@
 //! requests, starts servers and compares figures is the Python side; here are only the loops that take times.
 
 mod boot;
+mod burst;
 mod closed;
 mod echo;
 mod http;
@@ -23,11 +24,14 @@ fn main() -> anyhow::Result<()> {
         "echo" => echo::run(),
         "load" => answer(closed::run),
         "sequence" => answer(sequence::run),
+        "burst" => answer(burst::run),
         "spawn" => answer(spawn::run),
+        "spawn-burst" => answer(spawn::bursts),
+        "spawn-rate" => answer(spawn::rate),
         "boot" => answer(boot::run),
         "ping-pong" => answer(ping_pong::run),
         "pong" => ping_pong::pong(),
-        other => bail!("unknown subcommand `{other}`: echo, load, sequence, spawn, boot, ping-pong"),
+        other => bail!("unknown subcommand `{other}`, see main.rs"),
     }
 }
 

@@ -22,10 +22,10 @@ pub(crate) struct Input {
 
 /// One request.
 #[derive(Deserialize)]
-struct Step {
+pub(crate) struct Step {
     request: String,
     /// Silence before it.
-    pause_ms: u64,
+    pub(crate) pause_ms: u64,
     timed: bool,
     must_contain: String,
     /// Ask again while the answer does not contain the text; else that is an error.
@@ -37,6 +37,8 @@ struct Step {
 pub(crate) struct Output {
     /// Of each timed step, in order.
     samples_ns: Vec<u64>,
+    /// What the answers of timed steps say about their cold starts.
+    phases: Vec<String>,
 }
 
 /// Runs the rounds.
@@ -45,18 +47,23 @@ pub(crate) fn run(input: &Input) -> anyhow::Result<Output> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut connection = Connection::new(stream);
-    let mut samples_ns = Vec::new();
+    let (mut samples_ns, mut phases) = (Vec::new(), Vec::new());
     for step in input.rounds.iter().flatten() {
         thread::sleep(Duration::from_millis(step.pause_ms));
-        let elapsed = run_step(&mut connection, step)?;
+        let elapsed = run_step(&mut connection, step, &mut phases)?;
         if step.timed {
             samples_ns.push(elapsed);
         }
     }
-    Ok(Output { samples_ns })
+    Ok(Output { samples_ns, phases })
 }
 
-fn run_step(connection: &mut Connection<TcpStream>, step: &Step) -> anyhow::Result<u64> {
+/// One step, repeated where it asks for that; the time is that of the last try.
+pub(crate) fn run_step(
+    connection: &mut Connection<TcpStream>,
+    step: &Step,
+    phases: &mut Vec<String>,
+) -> anyhow::Result<u64> {
     for _ in 0..REPEATS_MAX {
         let start = Instant::now();
         connection.send(&step.request)?;
@@ -67,6 +74,9 @@ fn run_step(connection: &mut Connection<TcpStream>, step: &Step) -> anyhow::Resu
             continue;
         }
         answer.check(&step.must_contain)?;
+        if step.timed {
+            phases.extend(answer.phases.map(str::to_owned));
+        }
         return Ok(elapsed);
     }
     bail!("`{}` did not come within {REPEATS_MAX} tries", step.must_contain)
