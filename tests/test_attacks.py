@@ -59,6 +59,27 @@ def test_the_product_refuses_it(ground: Ground, attempt: Attempt, language: str)
 
 
 @pytest.mark.parametrize(("attempt", "language"), PROGRAMS)
+def test_a_sandbox_that_was_built_ahead_refuses_it(ground: Ground, attempt: Attempt, language: str) -> None:
+    outcome = ground.run(attempt, language, ahead=True)
+    assert not outcome.succeeded, outcome.how
+    assert any(refusal in outcome.how for refusal in attempt.refusal), outcome.how
+
+
+@pytest.fixture(scope="module")
+def forking_ground(ground: Ground) -> Ground:
+    """The same, once runtimes are forked."""
+    ground.wait_for_forks()
+    return ground
+
+
+@pytest.mark.parametrize(("attempt", "language"), PROGRAMS)
+def test_a_forked_runtime_is_refused_it(forking_ground: Ground, attempt: Attempt, language: str) -> None:
+    outcome = forking_ground.run(attempt, language, ahead=True, forked=True)
+    assert not outcome.succeeded, outcome.how
+    assert any(refusal in outcome.how for refusal in attempt.refusal), outcome.how
+
+
+@pytest.mark.parametrize(("attempt", "language"), PROGRAMS)
 def test_it_succeeds_without_its_defences(ground: Ground, attempt: Attempt, language: str) -> None:
     outcome = ground.run(attempt, language, attempt.defences)
     assert outcome.succeeded or not can_be_shown(attempt), outcome.how

@@ -3,11 +3,14 @@
 // Started as `node <options> bootstrap.cjs`, with the function's environment and the control socket at descriptor 3.
 // No dependencies, Node.js 20 and later. Modules that few functions need are loaded when they are needed, because each
 // costs part of every cold start.
+//
+// With `--blank` it boots without a function, and waits to be assigned to one (blank.cjs). From then on nothing may tell
+// it from a bootstrap that was started for the function.
 'use strict';
 
 const channel = require('./channel.cjs');
 const console_ = require('./console.cjs');
-const { describe, hasCallbacks, withCallbacks } = require('./context.cjs');
+const { describe, hasCallbacks: asksForCallbacks, withCallbacks } = require('./context.cjs');
 const errors = require('./errors.cjs');
 const { awslambda, load } = require('./handler.cjs');
 
@@ -20,6 +23,7 @@ const CALLBACKS_REMOVED = 'ERROR: AWS Lambda has removed support for callback-ba
   'more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.';
 
 let loaded;
+let hasCallbacks;
 /** The event in work: its id, and the stream of its answer if it has one. */
 let current = null;
 /** What happens when nothing is left in the event loop. */
@@ -166,6 +170,8 @@ function die(title, thrown, status) {
 }
 
 async function main() {
+  if (process.argv[2] === '--blank') await require('./blank.cjs').becomeAssigned();
+  hasCallbacks = asksForCallbacks();
   console_.install();
   process.on('uncaughtException', (error) => die('Uncaught Exception', error, UNCAUGHT_EXCEPTION));
   process.on('unhandledRejection', (reason, promise) => {

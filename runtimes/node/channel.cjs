@@ -11,6 +11,7 @@ const { readSync, write, writeSync } = require('fs');
 
 const CONTROL = 3;
 const INVOKE = 1;
+const ASSIGN = 2;
 const HEADER_BYTES = 5;
 const READ_BYTES = 64 * 1024;
 
@@ -27,13 +28,16 @@ const input = Buffer.allocUnsafeSlow(READ_BYTES);
 let partInFlight = false;
 let afterPart = null;
 
-/** Fills `buffer` from `start`, with `least` bytes at least; gives how far it is filled. A closed socket ends us. */
-function fill(buffer, start, least) {
+/**
+ * Fills `buffer` from `start`, with `least` bytes at least and `most` at most; gives how far it is filled. A closed
+ * socket ends us.
+ */
+function fill(buffer, start, least, most = buffer.length) {
   let filled = start;
   while (filled < least) {
     let count;
     try {
-      count = readSync(CONTROL, buffer, filled, buffer.length - filled, null);
+      count = readSync(CONTROL, buffer, filled, most - filled, null);
     } catch (error) {
       if (error.code === 'EINTR') continue;
       throw error;
@@ -60,6 +64,15 @@ exports.receive = () => {
   const metaEnd = HEADER_BYTES + 4 + frame.readUInt32LE(HEADER_BYTES);
   const meta = JSON.parse(frame.utf8Slice(HEADER_BYTES + 4, metaEnd));
   return { meta, text: frame.utf8Slice(metaEnd, size) };
+};
+
+/** Waits for the assignment of a blank. Reads nothing of what follows it: the first event may be there already. */
+exports.receiveAssignment = () => {
+  fill(input, 0, HEADER_BYTES, HEADER_BYTES);
+  if (input[4] !== ASSIGN) throw new Error(`unexpected frame of kind ${input[4]}`);
+  const frame = Buffer.allocUnsafeSlow(input.readUInt32LE(0));
+  fill(frame, 0, frame.length, frame.length);
+  return JSON.parse(frame.utf8Slice(0, frame.length));
 };
 
 /** A frame with room for a document, and where the document starts. */

@@ -3,11 +3,12 @@
 
 // From this version on AWS has neither callbacks nor the members of the context that go with them.
 const WITHOUT_CALLBACKS = 24;
-const execution = /^AWS_Lambda_nodejs(\d+)\./.exec(process.env.AWS_EXECUTION_ENV ?? '');
-const major = Number(execution?.[1] ?? process.versions.node.split('.')[0]);
 
 /** Whether handlers may answer by a callback. */
-exports.hasCallbacks = major < WITHOUT_CALLBACKS;
+exports.hasCallbacks = () => {
+  const execution = /^AWS_Lambda_nodejs(\d+)\./.exec(process.env.AWS_EXECUTION_ENV ?? '');
+  return Number(execution?.[1] ?? process.versions.node.split('.')[0]) < WITHOUT_CALLBACKS;
+};
 
 const parse = (text, name) => {
   if (text === undefined || text === null) return undefined;

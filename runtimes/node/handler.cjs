@@ -10,7 +10,7 @@ const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 
 // Modules are required as if by the file that AWS's runtime is, which error messages name.
-const requireModule = createRequire(path.join(process.env.LAMBDA_RUNTIME_DIR || '/var/runtime', 'index.mjs'));
+let requireModule;
 
 /** What functions find as the global `awslambda`. */
 exports.awslambda = {
@@ -97,6 +97,7 @@ function runtimeOf(handler) {
 
 /** Loads the handler that a setting names below `root`. */
 exports.load = async (root, setting) => {
+  requireModule = createRequire(path.join(process.env.LAMBDA_RUNTIME_DIR || '/var/runtime', 'index.mjs'));
   const { directory, module, property } = split(setting);
   let loaded;
   try {

@@ -4,6 +4,10 @@ Started as `python3.x -s -S bootstrap.py`, with the function's environment and t
 descriptor 3. Standard library only, Python 3.8 and later. Modules that few functions need (traceback, logging) are
 imported when they are needed, because each costs milliseconds of every cold start.
 
+With `--blank` it boots without a function, and waits to be assigned to one. From then on nothing may tell it from a
+bootstrap that was started for the function; `blank.py` beside this file sees to it. With `--zygote` it forks blanks
+(`zygote.py`).
+
 The frames are described in crates/wuwei-sandbox/src/frames.rs. Error texts and the order of their members follow
 AWS's runtime, because clients and tests compare them.
 """
@@ -13,13 +17,14 @@ import os
 import sys
 
 CONTROL = 3
-INVOKE = 1
+INVOKE, ASSIGN = 1, 2
 READY, INIT_ERROR, SUCCESS, ERROR = 16, 17, 18, 19
 HEADER_BYTES = 5
 READ_BYTES = 65536
 LOG_BYTES_MAX = 256 * 1024
 
 request_id = ""
+log_format = ""
 
 
 class Fault(Exception):
@@ -87,13 +92,13 @@ def flush_output():
 
 
 # --- JSON ---
-decimal_token = os.urandom(16).hex()
+decimal_token = ""
 decimals_seen = False
 
 
 def encode_other(value):
     """What the standard encoder cannot do and AWS's can: exact decimals as numbers, bytes as text."""
-    global decimals_seen
+    global decimal_token, decimals_seen
     if isinstance(value, bytes):
         return value.decode()
     decimal = sys.modules.get("decimal")
@@ -101,6 +106,7 @@ def encode_other(value):
         if value.is_nan():
             return float("nan")
         decimals_seen = True
+        decimal_token = decimal_token or os.urandom(16).hex()
         # The encoder has no way to emit a number by its text, so a marked string takes its place.
         return decimal_token + str(value) + decimal_token
     raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
@@ -149,7 +155,7 @@ def error_document(error):
 
 def error_log(document):
     """The log entry of an error: indented with no-break spaces, as AWS's is, so that no viewer trims it."""
-    if WRITES_JSON:
+    if writes_json():
         import time
 
         entry = dict({"timestamp": utc(time.time()), "level": "ERROR"}, **document)
@@ -253,7 +259,11 @@ class LambdaContext:
 # Stands for a line break inside one log entry: keeps an entry of several lines one. No UTF-8 text has these bytes.
 INNER_BREAK = b"\xf8\xff"
 STANDARD_LEVELS = (0, 10, 20, 30, 40, 50)
-WRITES_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
+
+def writes_json():
+    """Whether the function's log has the JSON format."""
+    return log_format == "JSON"
 
 
 def write_entry(text):
@@ -317,7 +327,7 @@ def set_up_logging(logging):
     logging.Formatter.converter = time.gmtime
     line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
     handler = LambdaLoggerHandler()
-    handler.setFormatter(LambdaJsonFormatter() if WRITES_JSON else logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(LambdaJsonFormatter() if writes_json() else logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
     handler.addFilter(LambdaLoggerFilter())
     root = logging.getLogger()
     root.addHandler(handler)
@@ -358,6 +368,8 @@ class LoggingHook:
 
 def prepare():
     """Makes the interpreter what a function expects: search path, `exit`, unbuffered lines."""
+    global log_format
+    log_format = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper()
     os.set_inheritable(CONTROL, False)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -456,9 +468,16 @@ def serve(handler):
 
 def main():
     """Imports, reports readiness or why not, serves."""
+    setting = os.environ.get("_HANDLER", "")
+    if sys.argv[1:] == ["--blank"]:
+        setting = __import__("blank").become_assigned()
+    elif sys.argv[1:] == ["--zygote"]:
+        setting = __import__("zygote").become_fork()
     prepare()
+    # What is there now stays: the collector need not look at it again.
+    __import__("gc").freeze()
     try:
-        handler = find_handler(os.environ.get("_HANDLER", ""))
+        handler = find_handler(setting)
     except Exception as error:
         send_error(INIT_ERROR, error)
         sys.exit(1)

@@ -16,6 +16,7 @@ from attack.attempt import Attempt, Outcome
 from attack.runner import Runner, Sandbox
 from harness.native import compiled
 from harness.tools import run, tool
+from harness.waiting import until
 
 CODE = "/mnt"
 SEGMENT_KEY = 0x77757765
@@ -170,8 +171,11 @@ class Ground:
         self.libc.shmdt(ctypes.c_void_p(address))
         return segment
 
-    def launch(self, attempt: Attempt, language: str, left_out: Sequence[str], switchable: bool) -> Sandbox:
-        """Starts the program of an attempt."""
+    def launch(
+        self, attempt: Attempt, language: str, left_out: Sequence[str], switchable: bool, **ways: bool
+    ) -> Sandbox:
+        """Starts the program of an attempt, in a sandbox that is built for it or (ahead) in one that stands; there
+        from a runtime that was forked (forked), or from none."""
         facts = {
             "GROUND": self.directory,
             "MARKER": self.marker,
@@ -192,7 +196,19 @@ class Ground:
             environment=environment,
             memory_mb=attempt.memory_mb if language != "Node.js" else max(attempt.memory_mb, 256),
             ephemeral_mb=attempt.ephemeral_mb,
+            **ways,
         )
+
+    def wait_for_forks(self) -> None:
+        """Waits until the zygote has booted that runtimes are forked from."""
+
+        def is_forked() -> bool:
+            command = ["/bin/echo", ["forked"], [], False, [(str(self.code), CODE)]]
+            sandbox = self.runner.launch(*command, ahead=True, forked=True)
+            sandbox.wait_for_end()
+            return "not forked" not in sandbox.output
+
+        until(is_forked, "runtimes are forked", 60)
 
     def program_of(self, attempt: Attempt, language: str, facts: dict[str, str]) -> tuple[str, list[str]]:
         """Program and arguments; `{NAME}` in native words is a fact about the host."""
@@ -209,12 +225,18 @@ class Ground:
         return self.node, ["-e", NODE_PRELUDE + attempt.node]
 
     def run(
-        self, attempt: Attempt, language: str, left_out: Sequence[str] = (), switchable: bool | None = None
+        self,
+        attempt: Attempt,
+        language: str,
+        left_out: Sequence[str] = (),
+        switchable: bool | None = None,
+        **ways: bool,
     ) -> Outcome:
         """One run of an attempt: in a sandbox of the product, or (with something left out) in one with switches."""
         if attempt.calls:
             return self._converse(attempt, language, left_out)
-        sandbox = self.launch(attempt, language, left_out, bool(left_out) if switchable is None else switchable)
+        switched = bool(left_out) if switchable is None else switchable
+        sandbox = self.launch(attempt, language, left_out, switched, **ways)
         try:
             if attempt.observe is not None:
                 return attempt.observe(self, sandbox)

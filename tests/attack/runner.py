@@ -160,6 +160,8 @@ class Runner:
                 "memory_mb": settings.get("memory_mb", 128),
                 "ephemeral_mb": settings.get("ephemeral_mb", 512),
                 "control": False,
+                "ahead": settings.get("ahead", False),
+                "forked": settings.get("forked", False),
             }
         )
         return sandbox

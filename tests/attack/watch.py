@@ -35,7 +35,9 @@ def processes_of(sandbox: "Sandbox") -> list[int]:
 
 def groups_of(sandbox: "Sandbox") -> list[Path]:
     """Its control groups."""
-    return [path for path in Path("/sys/fs/cgroup").glob(f"**/wuwei-*/{sandbox.name}") if path.is_dir()]
+    # Unlike `glob`, this does not mind that groups of other servers come and go.
+    paths = (Path(directory) for directory, _, _ in os.walk("/sys/fs/cgroup"))
+    return [path for path in paths if path.name == sandbox.name and path.parent.name.startswith("wuwei-")]
 
 
 def what_is_left(_ground: "Ground", sandbox: "Sandbox") -> Outcome:

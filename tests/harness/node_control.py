@@ -12,6 +12,12 @@ from typing import Any
 
 BOOTSTRAP = Path(__file__).resolve().parents[2] / "runtimes" / "node" / "bootstrap.cjs"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
+# How a bootstrap comes to its function: started for it, or started before and assigned to it.
+WAYS = ("exec", "blank")
+# What the platform starts every blank with.
+BOOT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+# Node.js reads these when it starts only: functions that set them are not assigned to blanks.
+NOT_FOR_BLANKS = ("NODE_OPTIONS", "NODE_EXTRA_CA_CERTS")
 KINDS = {16: "ready", 17: "init_error", 18: "success", 19: "error", 20: "content_type", 21: "chunk", 22: "last_words"}
 LIMIT_SECONDS = 20
 INNER_BREAK = b"\xf8\xff"
@@ -47,6 +53,7 @@ class Function:
         files: Mapping[str, str],
         handler: str = "app.handler",
         environment: Mapping[str, str] | None = None,
+        way: str = "exec",
     ) -> None:
         for name, text in files.items():
             path = directory / name
@@ -56,7 +63,7 @@ class Function:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(LIMIT_SECONDS)
         variables = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            **BOOT,
             "_HANDLER": handler,
             "LAMBDA_TASK_ROOT": str(directory),
             "LAMBDA_RUNTIME_DIR": "/var/runtime",
@@ -66,17 +73,24 @@ class Function:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
             "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
             "AWS_LAMBDA_LOG_STREAM_NAME": "2026/11/20/[$LATEST]0",
-        }
+        } | dict(environment or {})
+        is_blank = way == "blank" and not any(name in variables for name in NOT_FOR_BLANKS)
         with theirs, (directory / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 # The shell moves the socket to descriptor 3.
-                ["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', node(), str(BOOTSTRAP)],
+                ["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', node(), str(BOOTSTRAP)] + ["--blank"] * is_blank,
                 stdin=theirs,
                 stdout=log,
                 stderr=log,
-                env=variables | dict(environment or {}),
-                cwd=directory,
+                env=BOOT if is_blank else variables,
+                cwd="/" if is_blank else directory,
             )
+        if is_blank:
+            answer = self.receive()
+            assert answer is not None and (answer.kind, answer.request_id) == ("ready", ""), (answer, self.log)
+            document = {"environment": variables, "handler": handler, "working_directory": str(directory)}
+            payload = json.dumps(document).encode()
+            self.socket.sendall(len(payload).to_bytes(4, "little") + b"\x02" + payload)
 
     def receive(self) -> Answer | None:
         """The next frame, or None at the end of the stream."""

@@ -1,29 +1,36 @@
 """Fixtures: functions in the Node.js bootstrap, without a server."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.node_control import Function
+from harness.node_control import WAYS, Function
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Function]]:
-    """Starts functions (of the text of `app.js`, or of several files), and stops them after the test."""
+def start_in(tmp_path: Path) -> Iterator[Callable[..., Function]]:
+    """Starts functions (of the text of `app.js`, or of several files) in one of the ways, and stops them at the end."""
     started: list[Function] = []
 
-    def start(code: str | Mapping[str, str], **options: Any) -> Function:
+    def start_in(way: str, code: str | Mapping[str, str], **options: Any) -> Function:
         directory = tmp_path / str(len(started))
         directory.mkdir()
         files = {"app.js": code} if isinstance(code, str) else code
-        started.append(Function(directory, files, **options))
+        started.append(Function(directory, files, way=way, **options))
         return started[-1]
 
-    yield start
+    yield start_in
     for function in started:
         function.end()
+
+
+@pytest.fixture(params=WAYS)
+def start(start_in: Callable[..., Function], request: pytest.FixtureRequest) -> Callable[..., Function]:
+    """Starts functions, each test in every way."""
+    return partial(start_in, request.param)
 
 
 @pytest.fixture

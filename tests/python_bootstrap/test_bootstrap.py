@@ -4,7 +4,7 @@ import json
 import os
 import re
 
-from conftest import ARN, BOOTSTRAP
+from harness.python_control import ARN, BOOTSTRAP
 
 HEAD = "def handler(event, context):\n    "
 

@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wuwei_sandbox::StockSnapshot;
+
 /// Numbers for the metrics page, as they stood at one moment. The `u64` ones only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EngineSnapshot {
@@ -25,6 +27,8 @@ pub struct EngineSnapshot {
     pub failures: u64,
     /// Calls during which the engine panicked (also counted as failures).
     pub panics: u64,
+    /// Sandboxes that stand ready before anybody asks for them.
+    pub stock: StockSnapshot,
 }
 
 /// The growing numbers of [`EngineSnapshot`].

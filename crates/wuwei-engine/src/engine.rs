@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use wuwei_model::{FunctionKey, FunctionVersion, Runtime, Version};
 use wuwei_recorder::Recorder;
-use wuwei_sandbox::InstanceFactory;
+use wuwei_sandbox::{ExpectedInstance, InstanceFactory};
 use wuwei_store::Store;
 
 use crate::account::{AccountConcurrency, FunctionConcurrency, NotAdmitted};
@@ -13,6 +13,7 @@ use crate::acquisition::{Acquired, NO_CAPACITY, RESERVATION_USED_UP};
 use crate::call::{Answer, Call, EngineOptions, InvokeError};
 use crate::collaborators::{CodeInUse, CodeStore, Journal};
 use crate::counters::{Counters, EngineSnapshot};
+use crate::environment::environment_of;
 use crate::execution::{Aftermath, execute};
 use crate::fleet::{Effects, Fleet, Provision};
 use crate::lease::Berth;
@@ -80,6 +81,18 @@ impl Engine {
     #[must_use]
     pub fn supports(&self, runtime: &Runtime) -> bool {
         self.shared.factory.supports(runtime)
+    }
+
+    /// Says that a function may be called soon; returns at once.
+    pub fn expect(&self, function: &FunctionVersion) {
+        let settings = &function.settings;
+        self.shared.factory.expect(ExpectedInstance {
+            runtime: settings.runtime.clone(),
+            environment: environment_of(function, "", false),
+            memory_mb: settings.memory_mb,
+            ephemeral_mb: settings.ephemeral_mb,
+            egress: self.shared.code.egress(&function.key),
+        });
     }
 
     /// Runs one call to its end, also when the caller goes away (drops this future).
@@ -150,6 +163,7 @@ impl Engine {
             errors: counters.errors.get(),
             failures: counters.failures.get(),
             panics: counters.panics.get(),
+            stock: self.shared.factory.stock(),
         }
     }
 

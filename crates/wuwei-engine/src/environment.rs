@@ -8,14 +8,11 @@
 use std::collections::BTreeMap;
 
 use wuwei_model::{FunctionVersion, LogFormat, Runtime, RuntimeFamily};
+use wuwei_sandbox::{LANGUAGE, LIBRARY_PATH, PYTHON_PATH, TIME_ZONE};
 
 const TASK_ROOT: &str = "/var/task";
 const RUNTIME_DIR: &str = "/var/runtime";
-const LIBRARY_PATH: &str = "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 const EXECUTABLE_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/opt/bin";
-/// AWS says `en_US.UTF-8`. Many hosts lack that locale, and then `setlocale` fails in user code and shells print
-/// warnings into the log; `C.UTF-8` is part of the C library and means the same encoding.
-const LANGUAGE: &str = "C.UTF-8";
 
 /// Names that a function's configuration must not set.
 const RESERVED: [&str; 21] = [
@@ -60,7 +57,7 @@ pub(crate) fn environment_of(
     let family = settings.runtime.family();
     let mut variables: BTreeMap<&str, String> = BTreeMap::from([
         ("LANG", LANGUAGE.to_owned()),
-        ("TZ", ":UTC".to_owned()),
+        ("TZ", TIME_ZONE.to_owned()),
         ("PATH", EXECUTABLE_PATH.to_owned()),
         ("LD_LIBRARY_PATH", LIBRARY_PATH.to_owned()),
         ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
@@ -74,7 +71,7 @@ pub(crate) fn environment_of(
     }
     match family {
         RuntimeFamily::Python => {
-            variables.insert("PYTHONPATH", RUNTIME_DIR.to_owned());
+            variables.insert("PYTHONPATH", PYTHON_PATH.to_owned());
         }
         RuntimeFamily::NodeJs => {
             variables.insert("NODE_PATH", node_path(&settings.runtime));

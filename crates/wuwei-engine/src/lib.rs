@@ -29,4 +29,4 @@ pub use counters::EngineSnapshot;
 pub use engine::Engine;
 pub use environment::is_reserved_variable;
 pub use fleet::Provision;
-pub use wuwei_sandbox::{StreamPart, StreamSink};
+pub use wuwei_sandbox::{StockSnapshot, StreamPart, StreamSink};

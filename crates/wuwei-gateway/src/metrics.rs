@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use http::StatusCode;
 
-use wuwei_engine::EngineSnapshot;
+use wuwei_engine::{EngineSnapshot, StockSnapshot};
 use wuwei_recorder::{FunctionCounts, RecorderSnapshot};
 
 use crate::gateway::{Counters, Parts};
@@ -85,10 +85,28 @@ fn render(
     for (name, help, value) in counted {
         metric(name, "counter", help, &plain(value.to_string()));
     }
+    stock(&mut metric, &engine.stock);
     for (name, help, value_of) in FUNCTION_METRICS {
         metric(name, "counter", help, &function_samples(recorder, *value_of));
     }
     text
+}
+
+/// What stands ready, and what became of it.
+fn stock(metric: &mut impl FnMut(&str, &str, &str, &[(String, String)]), stock: &StockSnapshot) {
+    let sample = |label: &str, value: &str, count: u64| (format!("{{{label}=\"{value}\"}}"), count.to_string());
+    let ready = [sample("state", "ready", stock.ready), sample("state", "building", stock.building)];
+    metric("wuwei_stock_blanks", "gauge", "Sandboxes that are built ahead, by what they do.", &ready);
+    let starts = [
+        sample("from", "stock", stock.handed_out),
+        sample("from", "empty", stock.missed),
+        sample("from", "unsuited", stock.unsuited),
+    ];
+    let help =
+        "Starts: from a sandbox that was built ahead, because there was none, or because none suits the function.";
+    metric("wuwei_stock_starts_total", "counter", help, &starts);
+    let help = "Sandboxes built ahead that failed, died, or could not be given to a function.";
+    metric("wuwei_stock_lost_total", "counter", help, &[(String::new(), stock.lost.to_string())]);
 }
 
 /// How one number of a function is written.

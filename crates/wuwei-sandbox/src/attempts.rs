@@ -13,13 +13,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::defence::{Defence, Defences};
+use crate::frames::{Assignment, assignment};
 use crate::host::{LauncherClient, LauncherOptions, launch};
 use crate::instance::Usage;
-use crate::launcher::{Bind, Isolation, LaunchRequest, Setup};
+use crate::launcher::{Ahead, Bind, Isolation, LaunchRequest, Setup};
 use crate::process::{ProcessControls, SandboxedProcess};
+use crate::stock::{Becoming, Blank};
 use conversation::{Conversations, Converse};
 
 mod conversation;
+mod forked;
 
 /// Commands that may wait.
 const COMMANDS_MAX: usize = 64;
@@ -52,6 +55,11 @@ struct Launch {
     memory_mb: u32,
     ephemeral_mb: u32,
     control: bool,
+    /// Whether the sandbox is built before anybody knows what runs in it.
+    ahead: bool,
+    /// Whether, then, the program is executed by a Python runtime that was forked from a zygote.
+    #[serde(default)]
+    forked: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,7 +84,10 @@ pub fn run(directory: &Path, shipped: PathBuf, shipped_arguments: Vec<String>) -
         let conversations = Conversations::start(directory, shipped.clone(), shipped_arguments.clone()).await?;
         let shipped = start(directory, "shipped", shipped, shipped_arguments).await?;
         let switchable = start(directory, "switchable", own, Vec::new()).await?;
-        let mut running = Running { shipped, switchable, conversations, sandboxes: BTreeMap::new() };
+        let covered = directory.join("covered");
+        std::fs::create_dir(&covered)?;
+        forked::prepare(directory)?;
+        let mut running = Running { shipped, switchable, conversations, covered, sandboxes: BTreeMap::new() };
         let mut commands = read_commands();
         while let Some(command) = commands.recv().await {
             running.take(serde_json::from_str(&command)?).await?;
@@ -122,6 +133,8 @@ struct Running {
     shipped: Arc<LauncherClient>,
     switchable: Arc<LauncherClient>,
     conversations: Conversations,
+    /// An empty directory.
+    covered: PathBuf,
     sandboxes: BTreeMap<u64, (JoinHandle<io::Result<()>>, Levers)>,
 }
 
@@ -131,7 +144,7 @@ impl Running {
             Command::Launch(launch) => {
                 let client = Arc::clone(if launch.switchable { &self.switchable } else { &self.shipped });
                 let (id, levers) = (launch.id, Levers::default());
-                let task = tokio::spawn(attempt(client, *launch, Arc::clone(&levers)));
+                let task = tokio::spawn(attempt(client, *launch, self.covered.clone(), Arc::clone(&levers)));
                 self.sandboxes.insert(id, (task, levers));
             }
             // One after the other: what is left out of the server is left out for all of them.
@@ -159,9 +172,35 @@ impl Running {
     }
 }
 
-async fn attempt(client: Arc<LauncherClient>, attempt: Launch, levers: Levers) -> io::Result<()> {
+/// Starts a program in a sandbox that is built for it, or in one that stands already.
+async fn start_program(client: &Arc<LauncherClient>, attempt: Launch, covered: &Path) -> io::Result<SandboxedProcess> {
+    let (is_ahead, is_forked) = (attempt.ahead, attempt.forked);
+    let mut request = request(attempt);
+    if !is_ahead {
+        return launch(client, request, None).await;
+    }
+    let handler = if is_forked { forked::hand_over(&mut request, covered)? } else { "" };
+    let becoming = Becoming {
+        binds: std::mem::take(&mut request.binds),
+        memory_mb: request.memory_mb,
+        frame: assignment(&Assignment { environment: &request.environment, handler, working_directory: "/" }),
+        defences: request.defences.clone(),
+    };
+    request.environment.clear();
+    request.memory_mb = wuwei_model::limits::MEMORY_MB_MIN;
+    request.ahead = Some(Ahead::Held);
+    // Where the programs are found is known to no sandbox: what is mounted covers something.
+    let cover = |bind: &Bind| Bind { source: covered.to_owned(), target: bind.target.clone() };
+    request.binds = becoming.binds.iter().map(cover).collect();
+    if is_forked {
+        forked::boot(&mut request, covered);
+    }
+    Blank::build(client, request, None).await?.become_instance(client, becoming).await
+}
+
+async fn attempt(client: Arc<LauncherClient>, attempt: Launch, covered: PathBuf, levers: Levers) -> io::Result<()> {
     let id = attempt.id;
-    match launch(&client, request(attempt), None).await {
+    match start_program(&client, attempt, &covered).await {
         Ok(process) => {
             if levers.set(Arc::clone(&process.controls)).is_err() {
                 return Err(io::Error::other("an id was used twice"));
@@ -228,6 +267,8 @@ fn request(launch: Launch) -> LaunchRequest {
         runtime_api: false,
         relay: false,
         wrapper: None,
+        ahead: None,
+        zygote: None,
         defences: Defences { left_out: launch.left_out },
     }
 }

@@ -5,10 +5,12 @@
 
 mod files;
 mod hierarchy;
+mod limit_files;
 mod slot;
 mod unified;
 
 pub(crate) use hierarchy::{Hierarchies, Mounts};
+pub(crate) use limit_files::{LimitFile, raise};
 pub(crate) use slot::{Limits, Meter, MeterFile, SlotCgroup};
 
 #[cfg(test)]

@@ -56,6 +56,14 @@ impl Egress {
         self.filler.as_ref().err().map(String::as_str)
     }
 
+    /// What a function with this policy (the default without one) really has.
+    pub(crate) fn policy<'policy>(&'policy self, policy: Option<&'policy EgressPolicy>) -> &'policy EgressPolicy {
+        match self.filler {
+            Ok(_) => policy.unwrap_or(&self.default),
+            Err(_) => &EgressPolicy::None,
+        }
+    }
+
     /// A network for a function with this policy (the default without one); none where it shall not have any.
     pub(crate) async fn network(&self, policy: Option<&EgressPolicy>) -> io::Result<Option<Network>> {
         let policy = policy.unwrap_or(&self.default);

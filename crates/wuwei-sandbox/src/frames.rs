@@ -3,6 +3,10 @@
 //! A frame is a length (u32, little endian, of what follows the header), a kind (u8), and the payload. A request is one
 //! frame and an answer is one frame, each sent with one vectored write and, when small, received with one read.
 //!
+//! - Assignment payload: one JSON document, [`Assignment`]. A bootstrap that was started as a blank (with `--blank` as
+//!   its last argument) says [`AnswerKind::Ready`] when it waits for it. It then starts for the function, and says so as
+//!   one that was started for it does: the second answer is another `Ready`, or `InitError`. The first request may follow
+//!   the assignment at once.
 //! - Request payload: length of the meta document (u32), the meta document (JSON, [`RequestMeta`]), the event.
 //! - Answer payload: length of the request id (u8), the request id (empty before the first event), length of the log
 //!   entry (u32), the log entry (UTF-8 text for the function's log), the document.
@@ -25,6 +29,7 @@ use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
 use crate::defence::{Defence, stands};
 use crate::instance::Invocation;
 
+pub(crate) mod assignment;
 #[cfg(test)]
 mod tests;
 
@@ -40,8 +45,10 @@ const ANSWER_FIXED_BYTES: usize = 1 + 4;
 const PAYLOAD_BYTES_MAX: usize = SYNC_RESPONSE_BYTES_MAX + LOG_BYTES_MAX + ID_BYTES_MAX + ANSWER_FIXED_BYTES;
 /// First read: most answers fit.
 const FIRST_READ_BYTES: usize = 8 * 1024;
-/// The one kind that goes towards the runtime.
+/// Towards the runtime: an invocation.
 const INVOKE: u8 = 1;
+/// Towards the runtime: what a blank is to become.
+const ASSIGN: u8 = 2;
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +171,32 @@ pub(crate) fn request(invocation: &Invocation) -> impl Buf + use<> {
     head.put_u32_le(length(meta.len()));
     head.put_slice(&meta);
     head.freeze().chain(invocation.payload.clone())
+}
+
+/// What a blank becomes.
+#[derive(Serialize)]
+pub(crate) struct Assignment<'a> {
+    /// Complete environment; the order is kept.
+    #[serde(serialize_with = "as_object")]
+    pub(crate) environment: &'a [(String, String)],
+    /// Handler setting.
+    pub(crate) handler: &'a str,
+    /// Working directory, as a path in the sandbox.
+    pub(crate) working_directory: &'a str,
+}
+
+fn as_object<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// The frame that assigns a blank to a function.
+pub(crate) fn assignment(assignment: &Assignment<'_>) -> Bytes {
+    let document = serde_json::to_vec(assignment).expect("strings are always JSON");
+    let mut frame = BytesMut::with_capacity(HEADER_BYTES + document.len());
+    frame.put_u32_le(u32::try_from(document.len()).expect("an environment of 4 KB is far below 4 GB"));
+    frame.put_u8(ASSIGN);
+    frame.put_slice(&document);
+    frame.freeze()
 }
 
 /// Collects answers from a socket. Keeps what has come when a read is cancelled.

@@ -2,6 +2,7 @@
 
 mod client;
 mod controls;
+mod mounter;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,10 +14,11 @@ use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
+use crate::cgroup::{LimitFile, Limits, raise};
 use crate::defence::Defences;
 use crate::egress::{Lease, Network};
 use crate::instance::ProcessExit;
-use crate::launcher::{Isolation, LaunchRequest, Setup};
+use crate::launcher::{Bind, Isolation, LaunchRequest, Setup};
 use crate::process::{ProcessControls, SandboxedProcess};
 
 pub(crate) use client::LauncherClient;
@@ -42,6 +44,24 @@ pub(crate) struct LauncherOptions {
     pub(crate) setup: Setup,
 }
 
+/// What it takes to give a sandbox that was built ahead to a function.
+pub(crate) struct Reach {
+    namespace: OwnedFd,
+    limits: Vec<(LimitFile, OwnedFd)>,
+}
+
+impl Reach {
+    /// Shows the function's files in the sandbox.
+    pub(crate) async fn show(&self, client: &LauncherClient, binds: Vec<Bind>, defences: Defences) -> io::Result<()> {
+        client.show(binds, &self.namespace, defences).await
+    }
+
+    /// Raises the sandbox's limits to the function's.
+    pub(crate) fn raise_limits(&self, memory_mb: u32) -> io::Result<()> {
+        raise(&self.limits, Limits { memory_mb })
+    }
+}
+
 /// Asks the launcher for one sandbox and waits until it stands (its program has been started). It gets the network, or
 /// an empty one.
 pub(crate) async fn launch(
@@ -49,6 +69,24 @@ pub(crate) async fn launch(
     request: LaunchRequest,
     network: Option<Network>,
 ) -> io::Result<SandboxedProcess> {
+    Ok(stand(client, request, network).await?.0)
+}
+
+/// As [`launch`], for a sandbox that waits for its function.
+pub(crate) async fn launch_ahead(
+    client: &Arc<LauncherClient>,
+    request: LaunchRequest,
+    network: Option<Network>,
+) -> io::Result<(SandboxedProcess, Reach)> {
+    let (process, reach) = stand(client, request, network).await?;
+    Ok((process, reach.ok_or_else(|| io::Error::other("a sandbox was not built ahead"))?))
+}
+
+async fn stand(
+    client: &Arc<LauncherClient>,
+    request: LaunchRequest,
+    network: Option<Network>,
+) -> io::Result<(SandboxedProcess, Option<Reach>)> {
     let (network, lease) = network.map(|network| (network.namespace, network.lease)).unzip();
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -61,7 +99,7 @@ pub(crate) async fn launch(
     }
     let mut listeners = started.listeners.into_iter();
     let [runtime_api, relay] = wanted.map(|wanted| if wanted { listeners.next() } else { None });
-    Ok(SandboxedProcess {
+    let process = SandboxedProcess {
         control: UnixStream::from_std(ours)?,
         runtime_api: runtime_api.map(listener).transpose()?,
         relay_listener: relay.map(listener).transpose()?,
@@ -70,7 +108,8 @@ pub(crate) async fn launch(
         output: pipe::Receiver::from_owned_fd(output)?,
         exit: started.exit,
         controls: started.controls,
-    })
+    };
+    Ok((process, started.reach))
 }
 
 /// A sandbox whose network has ended would wait for answers for ever: it ends, too, and the next one gets a new network.
@@ -113,6 +152,8 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         control: false,
         runtime_api: isolation == Isolation::Full,
         relay: isolation == Isolation::Full,
+        ahead: None,
+        zygote: None,
         defences: Defences::default(),
     };
     let unavailable = |error: io::Error| StartSandboxError::Unavailable(error.to_string());
@@ -127,3 +168,5 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zygote_tests;

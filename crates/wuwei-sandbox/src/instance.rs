@@ -10,6 +10,7 @@ use thiserror::Error;
 use wuwei_model::{EgressPolicy, InvocationId, Runtime};
 
 use crate::relay::InstanceIdentity;
+use crate::stock::StockSnapshot;
 use crate::stream::StreamSink;
 
 /// All that is needed to start one execution environment.
@@ -28,6 +29,21 @@ pub struct InstanceSpec {
     /// The complete environment of the runtime process (AWS's defined variables and the function's own); the
     /// sandbox adds only what depends on the runtime's channel (`AWS_LAMBDA_RUNTIME_API`), on the interpreter (`PATH`)
     /// and on the way back (`AWS_ENDPOINT_URL`, credentials).
+    pub environment: Vec<(String, String)>,
+    /// Memory limit, in MB.
+    pub memory_mb: u32,
+    /// Size of `/tmp`, in MB.
+    pub ephemeral_mb: u32,
+    /// What it may reach; the server's default when there is none.
+    pub egress: Option<EgressPolicy>,
+}
+
+/// A function that may be called soon: what of it decides on which sandboxes can be built ahead for it.
+#[derive(Clone, Debug)]
+pub struct ExpectedInstance {
+    /// Runtime identifier.
+    pub runtime: Runtime,
+    /// As in [`InstanceSpec::environment`].
     pub environment: Vec<(String, String)>,
     /// Memory limit, in MB.
     pub memory_mb: u32,
@@ -170,6 +186,12 @@ pub trait InstanceFactory: Send + Sync {
     fn supports(&self, runtime: &Runtime) -> bool;
     /// Builds a sandbox and starts the runtime in it; returns before its initialisation has finished.
     async fn launch(&self, spec: InstanceSpec) -> Result<Box<dyn Instance>, LaunchError>;
+    /// Says that [`InstanceFactory::launch`] may be asked for such an instance soon. Returns at once.
+    fn expect(&self, _expected: ExpectedInstance) {}
+    /// What stands ready, and what became of it so far.
+    fn stock(&self) -> StockSnapshot {
+        StockSnapshot::default()
+    }
 }
 
 /// One running execution environment. Dropping it kills all its processes.

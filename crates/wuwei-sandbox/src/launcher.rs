@@ -5,14 +5,18 @@
 
 mod channel;
 mod enclosure;
+mod mounter;
 mod mounts;
 mod process;
 mod protocol;
 mod slot;
 mod template;
 mod users;
+mod zygotes;
 
 pub(crate) use channel::{Received, receive, send};
 pub(crate) use enclosure::{RELAY_PORT, RUNTIME_API_PORT, Step, at_step};
 pub use process::run_launcher;
-pub(crate) use protocol::{Bind, Event, Isolation, LaunchRequest, Request, Setup};
+pub(crate) use protocol::{
+    Ahead, Bind, Event, Isolation, LaunchRequest, MountAnswer, MountOrder, Request, Setup, ZygoteKind,
+};

@@ -20,6 +20,8 @@ mod runtime_api;
 mod runtimes;
 mod sandbox;
 mod seccomp;
+mod startup;
+mod stock;
 mod stream;
 mod sys;
 
@@ -27,12 +29,14 @@ pub use discovery::{NodeInterpreter, OfferedRuntime, PythonInterpreter, Runtimes
 pub use egress::{EgressOptions, run_filler};
 pub use host::StartSandboxError;
 pub use instance::{
-    InitFailure, Instance, InstanceFactory, InstanceSpec, Invocation, InvokeFailure, LaunchError, OutputSink,
-    ProcessExit, Reply, Usage,
+    ExpectedInstance, InitFailure, Instance, InstanceFactory, InstanceSpec, Invocation, InvokeFailure, LaunchError,
+    OutputSink, ProcessExit, Reply, Usage,
 };
 pub use launcher::run_launcher;
 pub use relay::{InstanceIdentity, Relay, RelayService};
 pub use sandbox::{Sandbox, SandboxMode, SandboxOptions};
+pub use startup::{LANGUAGE, LIBRARY_PATH, PYTHON_PATH, TIME_ZONE};
+pub use stock::{StockOptions, StockSnapshot};
 pub use stream::{StreamPart, StreamSink};
 
 /// Whether this build can leave out defences of a sandbox: true only in builds for the suite of attempts.

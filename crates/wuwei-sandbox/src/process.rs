@@ -35,6 +35,8 @@ pub(crate) struct SandboxedProcess {
 pub(crate) trait ProcessControls: Send + Sync {
     /// CPU and memory used so far.
     fn usage(&self) -> Usage;
+    /// What was used until now does not count any more: the sandbox was built ahead, and gets its function now.
+    fn begin(&self) {}
     /// Starts a new measurement of peak memory.
     fn reset_peak_memory(&self);
     /// Stops all processes from running.

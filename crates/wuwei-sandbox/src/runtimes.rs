@@ -4,8 +4,11 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use wuwei_model::Runtime;
+
 use crate::discovery::{OfferedRuntime, PythonInterpreter, Runtimes};
 use crate::instance::{Instance, InstanceSpec, LaunchError};
+use crate::launcher::{LaunchRequest, ZygoteKind};
 use crate::managed::ManagedInstance;
 use crate::process::SandboxedProcess;
 use crate::provided::CustomInstance;
@@ -19,12 +22,28 @@ mod tests;
 
 /// Where the bootstraps are inside a sandbox.
 const RUNTIME_DIR: &str = "/var/runtime";
+/// The bootstrap of Python in that directory.
+const PYTHON_BOOTSTRAP: &str = "bootstrap.py";
 /// `PATH` of a sandbox, before what the interpreter adds.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The bootstrap of the Python runtimes.
-pub(crate) const PYTHON_BOOTSTRAP: RuntimeFile =
-    RuntimeFile { name: "bootstrap.py", contents: include_str!("../../../runtimes/python/bootstrap.py") };
+/// Last argument of a bootstrap of ours that is to boot without a function, and to wait for its assignment
+/// ([`crate::frames::Assignment`]).
+pub(crate) const BLANK_ARGUMENT: &str = "--blank";
+
+/// Last argument of Python's bootstrap when it is to fork blanks.
+const ZYGOTE_ARGUMENT: &str = "--zygote";
+
+/// A file of the bootstrap of Python.
+macro_rules! python_file {
+    ($name:literal) => {
+        RuntimeFile { name: $name, contents: include_str!(concat!("../../../runtimes/python/", $name)) }
+    };
+}
+
+/// The bootstrap of the Python runtimes; the first file is the one that is started.
+pub(crate) const PYTHON_FILES: [RuntimeFile; 4] =
+    [python_file!("bootstrap.py"), python_file!("blank.py"), python_file!("rehearsal.py"), python_file!("zygote.py")];
 
 /// A file that the sandbox shows read-only in `/var/runtime`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,19 +77,45 @@ impl Runtimes {
     /// [`LaunchError::UnknownRuntime`]; [`LaunchError::NoBootstrap`] for a custom runtime without its executable.
     pub(crate) fn layout(&self, spec: &InstanceSpec) -> Result<RuntimeLayout, LaunchError> {
         let runtime = &spec.runtime;
-        match self.get(runtime) {
-            Some(OfferedRuntime::Python(interpreter)) => Ok(python_layout(interpreter)),
-            Some(OfferedRuntime::Node(interpreter)) => Ok(node::layout(interpreter, spec)),
-            Some(OfferedRuntime::Provided(_)) if has_bootstrap(&spec.code_dir) => Ok(provided_layout()),
-            Some(OfferedRuntime::Provided(_)) => Err(LaunchError::NoBootstrap),
-            None => Err(LaunchError::UnknownRuntime { runtime: runtime.to_string(), found: self.found() }),
+        let layout = self
+            .layout_of(runtime, spec.memory_mb, &spec.environment)
+            .ok_or_else(|| LaunchError::UnknownRuntime { runtime: runtime.to_string(), found: self.found() })?;
+        if layout.needs_runtime_api && !has_bootstrap(&spec.code_dir) {
+            return Err(LaunchError::NoBootstrap);
         }
+        Ok(layout)
     }
+
+    /// How to start an instance, whatever its package has in it; `None` for a runtime that is not on this host.
+    pub(crate) fn layout_of(
+        &self,
+        runtime: &Runtime,
+        memory_mb: u32,
+        environment: &[(String, String)],
+    ) -> Option<RuntimeLayout> {
+        Some(match self.get(runtime)? {
+            OfferedRuntime::Python(interpreter) => python_layout(interpreter),
+            OfferedRuntime::Node(interpreter) => node::layout(interpreter, memory_mb, environment),
+            OfferedRuntime::Provided(_) => provided_layout(),
+        })
+    }
+}
+
+/// What the runtime of a Python blank can be forked from: the same program and view of files, started as a zygote.
+pub(crate) fn zygote_of(blank: &LaunchRequest) -> Option<ZygoteKind> {
+    let (last, arguments) = blank.arguments.split_last()?;
+    let is_python = arguments.last().is_some_and(|bootstrap| bootstrap.ends_with(PYTHON_BOOTSTRAP));
+    (is_python && last == BLANK_ARGUMENT).then(|| ZygoteKind {
+        program: blank.program.clone(),
+        arguments: arguments.iter().cloned().chain([ZYGOTE_ARGUMENT.to_owned()]).collect(),
+        environment: blank.environment.clone(),
+        binds: blank.binds.iter().filter(|bind| bind.target != Path::new("/var/task")).cloned().collect(),
+    })
 }
 
 /// Every file of `/var/runtime`.
 pub(crate) fn runtime_files() -> impl Iterator<Item = &'static RuntimeFile> {
-    [PYTHON_BOOTSTRAP].iter().chain(&node::FILES)
+    PYTHON_FILES.iter().chain(&node::FILES)
 }
 
 /// Makes an instance of a process that was started by a layout: over the Runtime API when it has a listener for that,
@@ -101,7 +146,7 @@ fn python_layout(interpreter: &PythonInterpreter) -> RuntimeLayout {
     }
     RuntimeLayout {
         executable: interpreter.executable.clone(),
-        arguments: python_arguments(&Path::new(RUNTIME_DIR).join(PYTHON_BOOTSTRAP.name)),
+        arguments: python_arguments(&Path::new(RUNTIME_DIR).join(PYTHON_BOOTSTRAP)),
         visible_paths,
         needs_runtime_api: false,
         path_env: path_with(directory),

@@ -14,10 +14,12 @@ use crate::defence::Defences;
 use crate::discovery::Runtimes;
 use crate::egress::{Egress, EgressOptions, FillerOptions};
 use crate::host::{LauncherClient, LauncherOptions, StartSandboxError, launch, probe};
-use crate::instance::{Instance, InstanceFactory, InstanceSpec, LaunchError};
+use crate::instance::{ExpectedInstance, Instance, InstanceFactory, InstanceSpec, LaunchError};
 use crate::launcher::{Bind, Isolation, LaunchRequest, RELAY_PORT, RUNTIME_API_PORT, Setup};
-use crate::relay::{RelayServer, RelayService, announce};
+use crate::process::SandboxedProcess;
+use crate::relay::{Relay, RelayServer, RelayService, announce};
 use crate::runtimes::{RuntimeLayout, instance_of, runtime_files};
+use crate::stock::{Stock, StockOptions, StockSnapshot, Supplies};
 
 /// How much isolation is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct SandboxOptions {
     pub runtimes: Runtimes,
     /// What functions reach.
     pub egress: EgressOptions,
+    /// What stands ready before anybody asks for it (full isolation only).
+    pub stock: StockOptions,
 }
 
 /// Starts instances in sandboxes.
@@ -52,7 +56,9 @@ pub struct Sandbox {
     runtime_dir: PathBuf,
     mode: SandboxMode,
     relays: OnceLock<Arc<dyn RelayService>>,
-    egress: Egress,
+    egress: Arc<Egress>,
+    /// Full isolation only.
+    stock: Option<Stock>,
 }
 
 impl Sandbox {
@@ -87,9 +93,13 @@ impl Sandbox {
             client.shut_down().await;
             return Err(error);
         }
-        let egress = Egress::start(options.egress.default, filler).await;
+        let egress = Arc::new(Egress::start(options.egress.default, filler).await);
+        let stock = (isolation == Isolation::Full && options.stock.blanks_max > 0).then(|| {
+            let (client, egress, runtime_dir) = (Arc::clone(&client), Arc::clone(&egress), runtime_dir.clone());
+            Stock::start(Supplies { client, egress, runtime_dir }, options.stock)
+        });
         let relays = OnceLock::new();
-        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode, relays, egress })
+        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode, relays, egress, stock })
     }
 
     /// Why functions have the policy `none`, whatever theirs is; nothing where policies hold.
@@ -107,6 +117,9 @@ impl Sandbox {
 
     /// Kills every sandbox and ends the launcher; nothing is left when this returns.
     pub async fn shut_down(&self) {
+        if let Some(stock) = &self.stock {
+            stock.close();
+        }
         self.client.shut_down().await;
         self.egress.shut_down().await;
     }
@@ -132,6 +145,8 @@ impl Sandbox {
             control: !layout.needs_runtime_api,
             runtime_api: false,
             relay: false,
+            ahead: None,
+            zygote: None,
             defences: Defences::default(),
         }
     }
@@ -158,11 +173,15 @@ impl Sandbox {
     }
 
     async fn build(&self, spec: InstanceSpec, layout: &RuntimeLayout) -> io::Result<Box<dyn Instance>> {
+        let relay = self.relays.get().map(|service| service.open(&spec.identity)).transpose()?;
+        if let Some(instance) = self.take_from_stock(&spec, layout, relay.as_ref()).await {
+            return Ok(instance);
+        }
+        let _blanks_wait = self.stock.as_ref().map(Stock::give_way);
         let network = match self.mode {
             SandboxMode::Full => self.egress.network(spec.egress.as_ref()).await?,
             SandboxMode::Reduced => None,
         };
-        let relay = self.relays.get().map(|service| service.open(&spec.identity)).transpose()?;
         let mut request = self.request(spec, layout);
         let mut outside = Outside::default();
         let mut runtime_api_address = None;
@@ -194,10 +213,15 @@ impl Sandbox {
         let mut process = launch(&self.client, request, network).await?;
         process.runtime_api = process.runtime_api.or(outside.runtime_api);
         let relay_listener = process.relay_listener.take().or(outside.relay);
-        let relay = relay_listener.zip(relay);
-        process.relay = relay.map(|(listener, relay)| RelayServer::start(listener, relay, process.exit.clone()));
+        serve_relay(&mut process, relay_listener, relay);
         Ok(instance_of(process))
     }
+}
+
+/// Serves the way back of an instance, where it has one.
+fn serve_relay(process: &mut SandboxedProcess, listener: Option<TcpListener>, relay: Option<Arc<dyn Relay>>) {
+    let relay = listener.zip(relay);
+    process.relay = relay.map(|(listener, relay)| RelayServer::start(listener, relay, process.exit.clone()));
 }
 
 #[async_trait]
@@ -212,6 +236,14 @@ impl InstanceFactory for Sandbox {
             io::ErrorKind::NotConnected => LaunchError::LauncherGone,
             _ => LaunchError::Sandbox(error.to_string()),
         })
+    }
+
+    fn expect(&self, expected: ExpectedInstance) {
+        self.stock_for(&expected);
+    }
+
+    fn stock(&self) -> StockSnapshot {
+        self.stock.as_ref().map(Stock::snapshot).unwrap_or_default()
     }
 }
 
@@ -263,7 +295,7 @@ fn server_name(data_dir: &Path) -> String {
 }
 
 /// Writes the bootstraps where sandboxes show them.
-fn write_runtime_files(directory: &Path) -> io::Result<()> {
+pub(crate) fn write_runtime_files(directory: &Path) -> io::Result<()> {
     for file in runtime_files() {
         let path = directory.join(file.name);
         for parent in path.ancestors().skip(1).take_while(|parent| parent.starts_with(directory)) {
@@ -281,5 +313,6 @@ fn open_for_passage(data_dir: &Path, run_dir: &Path) -> io::Result<()> {
     [data_dir, run_dir].iter().try_for_each(|path| fs::set_permissions(path, fs::Permissions::from_mode(0o711)))
 }
 
+mod stocked;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,16 @@ impl Filter {
         install_filter(&self.0)
     }
 
+    /// The program as the kernel reads it, in hexadecimal digits: for a process that installs it by other means.
+    pub(crate) fn to_hex(&self) -> String {
+        let bytes = self.0.iter().flat_map(|instruction| {
+            let [code_low, code_high] = instruction.code.to_ne_bytes();
+            let [a, b, c, d] = instruction.operand.to_ne_bytes();
+            [code_low, code_high, instruction.jump_true, instruction.jump_false, a, b, c, d]
+        });
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Length in instructions.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

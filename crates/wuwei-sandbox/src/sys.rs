@@ -15,7 +15,7 @@ mod seccomp;
 
 pub(crate) use clone::{Cloned, clone_process, clone_process_of, enter_new_cgroup_namespace};
 pub(crate) use descriptors::{
-    adopt_launcher_socket, close_all_but, close_on_exec_from, keep_on_exec_from, place_descriptor,
+    adopt_launcher_socket, close_from_all_but, close_on_exec_from, keep_on_exec_from, place_descriptor,
 };
 pub(crate) use execute::execute;
 pub(crate) use landlock::landlock_version;

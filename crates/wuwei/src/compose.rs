@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use wuwei_model::EgressPolicy;
 use wuwei_sandbox::doctor::{Finding, Status};
-use wuwei_sandbox::{EgressOptions, OfferedRuntime, Runtimes, Sandbox, SandboxOptions, SearchPaths, StartSandboxError};
+use wuwei_sandbox::{
+    EgressOptions, OfferedRuntime, Runtimes, Sandbox, SandboxOptions, SearchPaths, StartSandboxError, StockOptions,
+};
 
 use crate::arguments::SandboxMode;
 use crate::config::{Environment, Settings};
@@ -102,7 +104,9 @@ pub(crate) async fn compose_sandbox(
     };
     let runtimes = found.list().iter().map(describe).collect();
     let sandbox = {
-        let options = options(settings.data_dir.clone(), mode, found, settings.egress.clone());
+        let mut options = options(settings.data_dir.clone(), mode, found, settings.egress.clone());
+        options.stock.blanks_max = settings.stock;
+        options.stock.memory_mb = settings.stock_memory_mb;
         Sandbox::start(options).await.map_err(no_sandbox)?
     };
     if settings.sandbox == SandboxMode::Reduced {
@@ -159,6 +163,7 @@ fn options(
         launcher_arguments: vec![LAUNCHER_COMMAND.to_owned()],
         runtimes,
         egress: EgressOptions { filler_arguments: Some(vec![FILLER_COMMAND.to_owned()]), default: egress },
+        stock: StockOptions::default(),
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) use environment::Environment;
 pub(crate) use known_keys::parse_table;
 use wuwei_model::EgressPolicy;
 use wuwei_recorder::LogLimits;
+use wuwei_sandbox::StockOptions;
 
 use crate::arguments::{SandboxMode, UpOptions};
 use crate::failure::Failure;
@@ -31,6 +32,9 @@ const URL_DOMAIN_DEFAULT: &str = "localhost";
 const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(600);
 /// Share of the machine's memory that functions may use without a `memory_mb` key, in percent.
 const MEMORY_PERCENT_DEFAULT: u64 = 80;
+
+/// Share of the machine's memory that sandboxes without a function may take without a `stock_memory_mb` key, in percent.
+const STOCK_MEMORY_PERCENT_DEFAULT: u64 = 5;
 
 /// Everything that `wuwei up` needs to know.
 #[derive(Clone, Debug)]
@@ -57,6 +61,10 @@ pub(crate) struct Settings {
     pub(crate) account_concurrency: u32,
     /// What functions without a policy of their own may reach.
     pub(crate) egress: EgressPolicy,
+    /// Sandboxes that stand ready before anybody asks for them, in all.
+    pub(crate) stock: usize,
+    /// Memory that these may take together, in MB.
+    pub(crate) stock_memory_mb: u64,
     /// Disk that the log of one function may take.
     pub(crate) log_bytes_per_function: u64,
     /// Disk that all logs may take; `None` leaves it to the size of the disk.
@@ -99,6 +107,11 @@ impl Settings {
                 (Some(given), _) => given.clone(),
                 (None, Some(entries)) => entries.policy()?,
                 (None, None) => EgressPolicy::Internet,
+            },
+            stock: file.stock.unwrap_or_else(|| StockOptions::default().blanks_max),
+            stock_memory_mb: match file.stock_memory_mb {
+                Some(memory_mb) => memory_mb,
+                None => machine_memory_mb()? * STOCK_MEMORY_PERCENT_DEFAULT / 100,
             },
             log_bytes_per_function: file.log_bytes_per_function.unwrap_or(LogLimits::FUNCTION_BYTES_DEFAULT),
             log_bytes_total: file.log_bytes_total,

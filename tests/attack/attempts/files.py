@@ -159,10 +159,7 @@ DEVICES = [
     ),
 ]
 
-KERNEL_FILES = [
-    covered(f"/proc/{name}")
-    for name in KERNEL_FILE_NAMES
-]
+KERNEL_FILES = [covered(f"/proc/{name}") for name in KERNEL_FILE_NAMES]
 
 GROUPS = {
     "Files of the host": HOST,

@@ -13,6 +13,8 @@ use crate::gateway::Parts;
 const ATTEMPTS: u32 = 5;
 /// Functions that are read at a time when a server starts.
 const PAGE: usize = 200;
+/// Functions that are expected to be called soon when a server starts.
+const EXPECTED_MAX: usize = 256;
 
 /// Makes a function ready in the background; `revision_id` is that of the change which this is for.
 pub(super) fn begin(parts: &Arc<Parts>, key: FunctionKey, revision_id: String) {
@@ -20,7 +22,8 @@ pub(super) fn begin(parts: &Arc<Parts>, key: FunctionKey, revision_id: String) {
     parts.tasks.spawn(async move { settle(&shared, &key, &revision_id).await });
 }
 
-/// Marks a function as ready, unless it has been changed again. Nothing is prepared ahead: the package is unpacked.
+/// Marks a function as ready, unless it has been changed again. The package is unpacked; sandboxes for such a
+/// function may be built ahead from now on.
 pub(super) async fn settle(parts: &Parts, key: &FunctionKey, revision_id: &str) {
     for attempt in 1..=ATTEMPTS {
         match try_settle(parts, key, revision_id).await {
@@ -41,11 +44,12 @@ async fn try_settle(parts: &Parts, key: &FunctionKey, revision_id: &str) -> Resu
     }
     mark_settled(&mut function.latest);
     parts.store.functions().update(&function, revision).await?;
+    parts.engine.expect(&function.latest);
     Ok(())
 }
 
-/// Tells the engine what is kept for functions of all accounts, and settles what an earlier server left behind in the
-/// first account.
+/// Tells the engine what is kept for functions of all accounts, settles what an earlier server left behind in the first
+/// account, and says which functions may be called soon: those that were changed last.
 pub(crate) async fn recover(parts: &Parts) {
     match parts.store.functions().guarantees().await {
         Ok(guarantees) => {
@@ -59,6 +63,7 @@ pub(crate) async fn recover(parts: &Parts) {
     }
     let options = &parts.options;
     let mut after: Option<String> = None;
+    let mut latest = Vec::new();
     loop {
         let page = parts.store.functions().list(&options.account, &options.region, after.as_deref(), PAGE).await;
         let page = match page {
@@ -71,11 +76,19 @@ pub(crate) async fn recover(parts: &Parts) {
         for function in page.iter().filter(|function| is_unsettled(&function.latest)) {
             settle(parts, &function.latest.key, &function.latest.revision_id).await;
         }
+        latest.extend(page.iter().map(|function| function.latest.clone()));
+        if latest.len() > EXPECTED_MAX {
+            latest.sort_by_key(|function| function.last_modified_ms);
+            latest.drain(..latest.len() - EXPECTED_MAX);
+        }
         match page.last() {
             Some(last) if page.len() == PAGE => after = Some(last.latest.key.name.clone()),
-            Some(_) | None => return,
+            Some(_) | None => break,
         }
     }
+    // The last word counts most.
+    latest.sort_by_key(|function: &FunctionVersion| function.last_modified_ms);
+    latest.iter().for_each(|function| parts.engine.expect(function));
 }
 
 /// Whether a function is unsettled and nobody of this server is at work on it: the change is older than the server.

@@ -12,7 +12,7 @@ use wuwei_model::{EgressPolicy, FunctionKey, InvocationId, Runtime};
 use crate::defence::{Defence, leave_out};
 use crate::{
     EgressOptions, Instance, InstanceFactory as _, InstanceIdentity, InstanceSpec, Invocation, OutputSink, Reply,
-    Runtimes, Sandbox, SandboxMode, SandboxOptions, SearchPaths,
+    Runtimes, Sandbox, SandboxMode, SandboxOptions, SearchPaths, StockOptions,
 };
 
 /// How much of an answer is told.
@@ -57,6 +57,7 @@ impl Conversations {
             launcher_arguments: arguments,
             runtimes: runtimes.clone(),
             egress: EgressOptions { filler_arguments: None, default: EgressPolicy::None },
+            stock: StockOptions::default(),
         };
         Ok(Self { sandbox: Sandbox::start(options).await.map_err(io::Error::other)?, runtimes })
     }

@@ -14,7 +14,7 @@ use crate::instance::Usage;
 /// The init process of a sandbox counts too, and must not take one of the function's processes.
 const INIT_PROCESSES: u64 = 1;
 /// Network buffers may have this part (one in so many) of the memory, on top of it, on hosts of cgroup v1.
-const V1_BUFFER_SHARE: u64 = 4;
+pub(super) const V1_BUFFER_SHARE: u64 = 4;
 
 /// Limits of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    fn memory_bytes(self) -> u64 {
+    pub(super) fn memory_bytes(self) -> u64 {
         u64::from(self.memory_mb) * 1024 * 1024
     }
 
@@ -33,12 +33,12 @@ impl Limits {
     }
 
     /// `cpu.shares`: 1024 for one vCPU's worth of memory.
-    fn v1_shares(self) -> u32 {
+    pub(super) fn v1_shares(self) -> u32 {
         (self.memory_mb * 1024 / wuwei_model::limits::MEMORY_MB_PER_VCPU).max(2)
     }
 
     /// `cpu.weight`: 100 for one vCPU's worth of memory.
-    fn v2_weight(self) -> u32 {
+    pub(super) fn v2_weight(self) -> u32 {
         (self.memory_mb * 100 / wuwei_model::limits::MEMORY_MB_PER_VCPU).clamp(1, 10_000)
     }
 }
@@ -46,9 +46,9 @@ impl Limits {
 /// The control groups of one instance. They are removed explicitly, by [`SlotCgroup::remove`].
 #[derive(Debug)]
 pub(crate) struct SlotCgroup {
-    v1: Vec<(String, PathBuf)>,
-    v2: Option<PathBuf>,
-    v2_limits: bool,
+    pub(super) v1: Vec<(String, PathBuf)>,
+    pub(super) v2: Option<PathBuf>,
+    pub(super) v2_limits: bool,
 }
 
 impl SlotCgroup {

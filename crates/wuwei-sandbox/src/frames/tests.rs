@@ -3,7 +3,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::{Buf as _, Bytes};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Answer, AnswerKind, FrameError, FrameReader, HEADER_BYTES, PAYLOAD_BYTES_MAX, request};
+use super::{
+    Answer, AnswerKind, Assignment, FrameError, FrameReader, HEADER_BYTES, PAYLOAD_BYTES_MAX, assignment, request,
+};
 use crate::runtimes::test_process::{ID, invocation};
 use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
 
@@ -59,6 +61,18 @@ fn a_request_is_length_kind_meta_and_the_event_untouched() {
             "trace_id": invocation.trace_id, "client_context": "{}"})
     );
     assert_eq!(bytes, r#"{"a": 1}"#);
+}
+
+#[test]
+fn an_assignment_is_length_kind_and_a_document_with_the_environment_in_order() {
+    let environment = [("Z", "last \"é\""), ("A", ""), ("_HANDLER", "app.handler")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let assigned = Assignment { environment: &environment, handler: "app.handler", working_directory: "/var/task" };
+    let mut bytes = assignment(&assigned);
+    assert_eq!(bytes.get_u32_le() as usize, bytes.len() - 1);
+    assert_eq!(bytes.get_u8(), 2);
+    let expected = r#"{"environment":{"Z":"last \"é\"","A":"","_HANDLER":"app.handler"},"handler":"app.handler","working_directory":"/var/task"}"#;
+    assert_eq!(bytes, expected);
 }
 
 #[tokio::test]

@@ -13,10 +13,12 @@ use tokio::net::UnixDatagram;
 use tokio::sync::{oneshot, watch};
 
 use super::controls::RemoteControls;
-use super::{LauncherOptions, StartSandboxError};
-use crate::cgroup::{Meter, MeterFile};
+use super::mounter::MounterClient;
+use super::{LauncherOptions, Reach, StartSandboxError};
+use crate::cgroup::{LimitFile, Meter, MeterFile};
+use crate::defence::Defences;
 use crate::instance::{ProcessExit, Usage};
-use crate::launcher::{Event, LaunchRequest, Received, Request, receive, send};
+use crate::launcher::{Bind, Event, LaunchRequest, Received, Request, receive, send};
 use crate::process::ProcessControls;
 
 /// How long the launcher may take to set up, or to build one sandbox, before the host is taken for stuck.
@@ -30,9 +32,18 @@ pub(super) struct Started {
     pub(super) listeners: Vec<OwnedFd>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
     pub(super) controls: Arc<dyn ProcessControls>,
+    /// Of one that was built ahead.
+    pub(super) reach: Option<Reach>,
 }
 
-type StartAnswer = Result<(Vec<OwnedFd>, Vec<(MeterFile, OwnedFd)>), String>;
+/// The descriptors of a sandbox that stands.
+struct Descriptors {
+    listeners: Vec<OwnedFd>,
+    meter: Vec<(MeterFile, OwnedFd)>,
+    reach: Option<Reach>,
+}
+
+type StartAnswer = Result<Descriptors, String>;
 
 /// A launch that was asked for, or a sandbox that runs.
 struct Entry {
@@ -52,6 +63,7 @@ struct Connection {
 
 struct State {
     connection: Option<Arc<Connection>>,
+    mounter: Option<Arc<MounterClient>>,
     entries: BTreeMap<u64, Entry>,
     closed: bool,
 }
@@ -66,8 +78,9 @@ pub(crate) struct LauncherClient {
 impl LauncherClient {
     /// Starts a launcher and waits until it is set up.
     pub(crate) async fn start(options: LauncherOptions) -> Result<Arc<Self>, StartSandboxError> {
-        let connection = connect(&options).await?;
-        let state = State { connection: Some(Arc::clone(&connection)), entries: BTreeMap::new(), closed: false };
+        let (connection, mounter) = connect(&options).await?;
+        let state =
+            State { connection: Some(Arc::clone(&connection)), mounter, entries: BTreeMap::new(), closed: false };
         let client = Arc::new(Self { options, next_id: AtomicU64::new(1), state: Mutex::new(state) });
         tokio::spawn(listen(Arc::downgrade(&client), connection));
         Ok(client)
@@ -116,10 +129,22 @@ impl LauncherClient {
             .map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))?
             .map_err(|_gone| io::Error::new(io::ErrorKind::NotConnected, "the launcher ended"))?;
         unwanted.client = None;
-        let (listeners, meter) = answer.map_err(io::Error::other)?;
-        let controls =
-            Arc::new(RemoteControls { id, meter: Meter::new(meter), final_usage, client: Arc::clone(self), defences });
-        Ok(Started { listeners, exit: exit_receiver, controls })
+        let Descriptors { listeners, meter, reach } = answer.map_err(io::Error::other)?;
+        let (meter, client, before_us) = (Meter::new(meter), Arc::clone(self), OnceLock::new());
+        let controls = Arc::new(RemoteControls { id, meter, final_usage, client, defences, before_us });
+        Ok(Started { listeners, exit: exit_receiver, controls, reach })
+    }
+
+    /// Whether sandboxes can be built ahead now.
+    pub(crate) fn has_mounter(&self) -> bool {
+        self.state().mounter.is_some()
+    }
+
+    /// Shows files of the host in a sandbox that was built ahead.
+    pub(super) async fn show(&self, binds: Vec<Bind>, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
+        let mounter = self.state().mounter.clone();
+        let mounter = mounter.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "there is no mounter"))?;
+        mounter.show(binds, namespace, defences).await
     }
 
     /// Kills a sandbox; one that is gone already is left alone.
@@ -172,7 +197,7 @@ impl LauncherClient {
 
     /// Kills the launcher as an outside force would.
     #[cfg(test)]
-    pub(super) fn kill_launcher(&self) {
+    pub(crate) fn kill_launcher(&self) {
         let connection = self.connection().unwrap();
         let pid = rustix::process::Pid::from_child(&connection.process);
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
@@ -183,13 +208,17 @@ impl LauncherClient {
         match event {
             Event::Ready => tracing::warn!("the launcher said twice that it is ready"),
             Event::Unable { reason } => tracing::error!(reason, "the launcher is unable to work"),
-            Event::Started { id, listeners, meter } => {
+            Event::Mounter => state.mounter = mounter_of(descriptors),
+            Event::Started { id, listeners, meter, limits } => {
                 let mut descriptors = descriptors.into_iter();
-                let listeners = descriptors.by_ref().take(listeners).collect();
-                let files = meter.into_iter().zip(descriptors).collect();
+                let started = Descriptors {
+                    listeners: descriptors.by_ref().take(listeners).collect(),
+                    meter: meter.into_iter().map_while(|kind| Some((kind, descriptors.next()?))).collect(),
+                    reach: limits.and_then(|limits| reach_of(limits, descriptors)),
+                };
                 let answer = state.entries.get_mut(&id).and_then(|entry| entry.answer.take());
                 // When nobody waits any more, the guard of the caller has sent a kill.
-                if let Some(Err(_unwanted)) = answer.map(|answer| answer.send(Ok((listeners, files)))) {
+                if let Some(Err(_unwanted)) = answer.map(|answer| answer.send(Ok(started))) {
                     tracing::debug!(id, "a sandbox stands that nobody waits for");
                 }
             }
@@ -215,6 +244,7 @@ impl LauncherClient {
         let entries = {
             let mut state = self.state();
             state.connection = None;
+            state.mounter = None;
             std::mem::take(&mut state.entries)
         };
         for (_, entry) in entries {
@@ -270,8 +300,10 @@ async fn reconnect(client: &LauncherClient) -> Option<Arc<Connection>> {
             return None;
         }
         match connect(&client.options).await {
-            Ok(connection) => {
-                client.state().connection = Some(Arc::clone(&connection));
+            Ok((connection, mounter)) => {
+                let mut state = client.state();
+                state.connection = Some(Arc::clone(&connection));
+                state.mounter = mounter;
                 return Some(connection);
             }
             Err(error) => tracing::error!(%error, "could not replace the sandbox launcher; trying again"),
@@ -280,7 +312,20 @@ async fn reconnect(client: &LauncherClient) -> Option<Arc<Connection>> {
     }
 }
 
-async fn connect(options: &LauncherOptions) -> Result<Arc<Connection>, StartSandboxError> {
+/// The mounter whose socket came along, if there is one.
+fn mounter_of(descriptors: Vec<OwnedFd>) -> Option<Arc<MounterClient>> {
+    let adopted = MounterClient::adopt(descriptors.into_iter().next()?);
+    adopted.inspect_err(|error| tracing::warn!(%error, "sandboxes are not built ahead")).ok()
+}
+
+fn reach_of(limits: Vec<LimitFile>, mut descriptors: impl Iterator<Item = OwnedFd>) -> Option<Reach> {
+    let namespace = descriptors.next()?;
+    Some(Reach { namespace, limits: limits.into_iter().zip(descriptors).collect() })
+}
+
+type Connected = (Arc<Connection>, Option<Arc<MounterClient>>);
+
+async fn connect(options: &LauncherOptions) -> Result<Connected, StartSandboxError> {
     let failed = StartSandboxError::Launcher;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|error| failed(error.into()))?;
@@ -304,10 +349,11 @@ async fn connect(options: &LauncherOptions) -> Result<Arc<Connection>, StartSand
         .await
         .map_err(|elapsed| failed(io::Error::new(io::ErrorKind::TimedOut, elapsed)))?
         .map_err(failed)?;
-    match event.map(|received| received.message) {
-        Some(Event::Ready) => Ok(Arc::new(connection)),
+    let (message, descriptors) = event.map(|received| (received.message, received.descriptors)).unzip();
+    match message {
+        Some(Event::Ready) => Ok((Arc::new(connection), mounter_of(descriptors.unwrap_or_default()))),
         Some(Event::Unable { reason }) => Err(StartSandboxError::Unavailable(reason)),
-        Some(Event::Started { .. } | Event::Failed { .. } | Event::Exited { .. }) | None => {
+        Some(Event::Mounter | Event::Started { .. } | Event::Failed { .. } | Event::Exited { .. }) | None => {
             Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the launcher ended before it was ready")))
         }
     }

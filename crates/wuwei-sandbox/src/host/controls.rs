@@ -14,11 +14,22 @@ pub(super) struct RemoteControls {
     pub(super) final_usage: Arc<OnceLock<Usage>>,
     pub(super) client: Arc<LauncherClient>,
     pub(super) defences: Defences,
+    /// CPU time before it got its function, in microseconds.
+    pub(super) before_us: OnceLock<u64>,
 }
 
 impl ProcessControls for RemoteControls {
     fn usage(&self) -> Usage {
-        self.final_usage.get().copied().unwrap_or_else(|| self.meter.usage())
+        let mut usage = self.final_usage.get().copied().unwrap_or_else(|| self.meter.usage());
+        usage.cpu_us = usage.cpu_us.saturating_sub(self.before_us.get().copied().unwrap_or_default());
+        usage
+    }
+
+    fn begin(&self) {
+        if self.before_us.set(self.meter.usage().cpu_us).is_err() {
+            tracing::warn!(id = self.id, "a sandbox got its function twice");
+        }
+        self.meter.reset_peak_memory();
     }
 
     fn reset_peak_memory(&self) {

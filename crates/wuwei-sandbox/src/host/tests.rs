@@ -19,7 +19,7 @@ fn launcher_program() -> PathBuf {
     program
 }
 
-async fn start(directory: &tempfile::TempDir, isolation: Isolation) -> Arc<LauncherClient> {
+pub(super) async fn start(directory: &tempfile::TempDir, isolation: Isolation) -> Arc<LauncherClient> {
     let name = directory.path().file_name().unwrap().to_string_lossy().replace('.', "");
     let setup = Setup { server: format!("test{name}"), template: directory.path().join("root"), isolation };
     LauncherClient::start(LauncherOptions { program: launcher_program(), arguments: Vec::new(), setup }).await.unwrap()
@@ -40,6 +40,8 @@ fn shell(name: &str, script: &str) -> LaunchRequest {
         control: true,
         runtime_api: false,
         relay: false,
+        ahead: None,
+        zygote: None,
         defences: Defences::default(),
     }
 }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 /// Largest packet: an environment of 4 KB, paths and arguments fit many times over.
 const PACKET_BYTES_MAX: usize = 128 * 1024;
 /// Most descriptors in one packet.
-const DESCRIPTORS_MAX: usize = 8;
+const DESCRIPTORS_MAX: usize = 24;
 
 /// One received packet.
 pub(crate) struct Received<Message> {

@@ -18,13 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::{receive, send};
 use super::mounts::View;
-use super::protocol::{Isolation, LaunchRequest};
+use super::protocol::{Ahead, Isolation, LaunchRequest};
 use super::template::{SANDBOX_GID, SANDBOX_UID};
-use crate::defence::Defence;
+use crate::defence::{Defence, Defences};
+use crate::frames::assignment;
 use crate::seccomp::Filter;
 use crate::sys::{
-    Cloned, bring_loopback_up, clone_process, close_all_but, close_on_exec_from, enter_new_cgroup_namespace, execute,
-    keep_on_exec_from, place_descriptor,
+    Cloned, bring_loopback_up, clone_process, close_from_all_but, close_on_exec_from, enter_new_cgroup_namespace,
+    execute, keep_on_exec_from, place_descriptor,
 };
 
 /// Port of the Runtime API inside every sandbox.
@@ -81,6 +82,15 @@ pub(super) enum Report {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Proceed;
 
+/// What the launcher tells a first process whose runtime may be forked from a zygote, once the sandbox stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Begin {
+    /// Execute the runtime.
+    Execute,
+    /// The runtime is there: a child of yours with this pid in the sandbox.
+    Adopt(i32),
+}
+
 /// All that a child needs; made before the clone.
 pub(super) struct Enclosure<'launcher> {
     pub(super) request: &'launcher LaunchRequest,
@@ -100,12 +110,19 @@ pub(super) struct Enclosure<'launcher> {
     pub(super) reduced_uid: Option<u32>,
 }
 
+/// Where the runtime is.
+enum Runtime {
+    Child(Pid),
+    /// This process becomes it.
+    Here,
+}
+
 impl Enclosure<'_> {
     /// Runs the child to its end; returns the exit status of the first process.
     pub(super) fn run(&self) -> i32 {
-        match self.enclose().and_then(|()| self.start_runtime()) {
-            Ok(Cloned::Parent { pid, pidfd: _unused }) => self.reap(pid),
-            Ok(Cloned::Child) => self.become_runtime(),
+        match self.enclose().and_then(|()| self.adopt_or_start()) {
+            Ok(Runtime::Child(pid)) => self.reap(pid),
+            Ok(Runtime::Here) => self.become_runtime(),
             Err(step) => {
                 self.tell(&Report::Broken(step.to_string()), &[]);
                 1
@@ -128,7 +145,7 @@ impl Enclosure<'_> {
             Isolation::Full => self.enter_namespaces()?,
             Isolation::Reduced => Vec::new(),
         };
-        self.set_resource_limits()?;
+        set_resource_limits(&self.request.defences)?;
         self.give_up_privilege()?;
         self.tell(&Report::Enclosed, &listeners);
         Ok(())
@@ -147,6 +164,7 @@ impl Enclosure<'_> {
             template: &self.template,
             binds: &self.binds,
             ephemeral_mb: self.request.ephemeral_mb,
+            has_processes: true,
             defences: &self.request.defences,
         };
         view.enter()?;
@@ -158,25 +176,13 @@ impl Enclosure<'_> {
         wanted.map(|(_, port)| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", port)))).collect()
     }
 
-    fn set_resource_limits(&self) -> Result<(), Step> {
-        let limit = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-        if self.has(Defence::DescriptorLimit) {
-            let files = limit(wuwei_model::limits::FILE_DESCRIPTORS_MAX);
-            at_step("limit open files", rustix::process::setrlimit(Resource::Nofile, files))?;
-        }
-        if self.has(Defence::NoCoreDumps) {
-            at_step("forbid core dumps", rustix::process::setrlimit(Resource::Core, limit(CORE_BYTES)))?;
-        }
-        Ok(())
-    }
-
     fn give_up_privilege(&self) -> Result<(), Step> {
         let identity = match self.isolation {
             Isolation::Full => Some((SANDBOX_UID, SANDBOX_GID)),
             Isolation::Reduced => self.reduced_uid.map(|uid| (uid, uid)),
         };
         if self.has(Defence::NoCapabilities) {
-            drop_bounding_capabilities()?;
+            drop_bounding_capabilities_but(CapabilitySet::empty())?;
         }
         if let (Some((uid, gid)), true) = (identity, self.has(Defence::OwnUser)) {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
@@ -197,6 +203,27 @@ impl Enclosure<'_> {
         at_step("hide memory", rustix::process::set_dumpable_behavior(dumpable))
     }
 
+    /// The runtime as a child, forked by a zygote or by this process. The steps that follow here for a forked runtime are
+    /// those of `runtimes/python/zygote.py`, in the same order and with the same result; who changes one changes the other.
+    fn adopt_or_start(&self) -> Result<Runtime, Step> {
+        if self.request.zygote.is_some() {
+            let begin = at_step("wait for the runtime", receive::<Begin>(&self.report))?;
+            match begin.map(|received| received.message) {
+                Some(Begin::Adopt(pid)) => {
+                    let pid =
+                        Pid::from_raw(pid).ok_or_else(|| Step::new("adopt", io::ErrorKind::InvalidData.into()))?;
+                    return Ok(Runtime::Child(pid));
+                }
+                Some(Begin::Execute) => {}
+                None => return Err(Step::new("wait for the runtime", io::ErrorKind::BrokenPipe.into())),
+            }
+        }
+        Ok(match self.start_runtime()? {
+            Cloned::Parent { pid, pidfd: _unused } => Runtime::Child(pid),
+            Cloned::Child => Runtime::Here,
+        })
+    }
+
     fn start_runtime(&self) -> Result<Cloned, Step> {
         if self.isolation == Isolation::Reduced {
             let subreaper = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
@@ -211,15 +238,36 @@ impl Enclosure<'_> {
             self.tell(&Report::Broken(step.to_string()), &[]);
             return NOT_FOUND;
         }
-        match &self.request.wrapper {
-            Some(wrapper) => self.execute_wrapper(wrapper),
-            None => {
-                let LaunchRequest { program, arguments, environment, .. } = self.request;
-                let error = execute(program, arguments, environment);
-                self.tell(&Report::NotExecuted(error.raw_os_error().unwrap_or(libc::EINVAL)), &[]);
-                NOT_FOUND
-            }
+        match (&self.request.wrapper, self.request.ahead) {
+            (Some(wrapper), _) => self.execute_wrapper(wrapper),
+            (None, None | Some(Ahead::Booted)) => self.execute(&self.request.environment),
+            (None, Some(Ahead::Held)) => match self.wait_for_function() {
+                Ok(Some(environment)) => self.execute(&environment),
+                // The server does not want it any more.
+                Ok(None) => 0,
+                Err(step) => {
+                    self.tell(&Report::Broken(step.to_string()), &[]);
+                    NOT_FOUND
+                }
+            },
         }
+    }
+
+    fn execute(&self, environment: &[(String, String)]) -> i32 {
+        let error = execute(&self.request.program, &self.request.arguments, environment);
+        self.tell(&Report::NotExecuted(error.raw_os_error().unwrap_or(libc::EINVAL)), &[]);
+        NOT_FOUND
+    }
+
+    /// Waits for the assignment, enclosed as the function itself will be; gives its environment.
+    fn wait_for_function(&self) -> Result<Option<Vec<(String, String)>>, Step> {
+        // Copies of the launcher's descriptors would stay open for as long as nobody needs this sandbox.
+        let kept = [self.control.as_fd(), self.report.as_fd()];
+        at_step("close descriptors", close_from_all_but(3, &kept))?;
+        let assignment = at_step("wait for the function", assignment::wait(self.control.as_fd()))?;
+        let Some(assignment) = assignment else { return Ok(None) };
+        at_step("enter the working directory", std::env::set_current_dir(assignment.working_directory))?;
+        Ok(Some(assignment.environment))
     }
 
     fn prepare_runtime(&self) -> Result<(), Step> {
@@ -276,7 +324,7 @@ impl Enclosure<'_> {
     /// Waits for children until the runtime ends; returning ends the sandbox.
     fn reap(&self, runtime: Pid) -> i32 {
         // Copies of the launcher's descriptors, its socket to the server among them.
-        if close_all_but(&self.report).is_err() {
+        if close_from_all_but(0, &[self.report.as_fd()]).is_err() {
             return 1;
         }
         loop {
@@ -309,12 +357,26 @@ pub(super) fn leave(status: i32) -> ! {
     std::process::exit(status)
 }
 
-fn drop_bounding_capabilities() -> Result<(), Step> {
+/// Limits that what is executed or forked later takes over.
+pub(super) fn set_resource_limits(defences: &Defences) -> Result<(), Step> {
+    let limit = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    if defences.include(Defence::DescriptorLimit) {
+        let files = limit(wuwei_model::limits::FILE_DESCRIPTORS_MAX);
+        at_step("limit open files", rustix::process::setrlimit(Resource::Nofile, files))?;
+    }
+    if defences.include(Defence::NoCoreDumps) {
+        at_step("forbid core dumps", rustix::process::setrlimit(Resource::Core, limit(CORE_BYTES)))?;
+    }
+    Ok(())
+}
+
+/// Takes all capabilities but these from the programs that the process may execute.
+pub(super) fn drop_bounding_capabilities_but(kept: CapabilitySet) -> Result<(), Step> {
     let capabilities = at_step("read capabilities", rustix::thread::capabilities(None))?;
     if !capabilities.effective.contains(CapabilitySet::SETPCAP) {
         return Ok(());
     }
-    for capability in CapabilitySet::all().iter() {
+    for capability in CapabilitySet::all().difference(kept).iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // A kernel that does not know a capability cannot grant it.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}

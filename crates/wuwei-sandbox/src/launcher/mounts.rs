@@ -44,6 +44,8 @@ pub(super) struct View<'request> {
     pub(super) binds: &'request [(PathBuf, PathBuf)],
     /// Size of `/tmp`.
     pub(super) ephemeral_mb: u32,
+    /// Whether it shows processes in `/proc`.
+    pub(super) has_processes: bool,
     /// All, but in tests of the single defences.
     pub(super) defences: &'request Defences,
 }
@@ -54,7 +56,7 @@ impl View<'_> {
     /// Runs as the launcher's uid (it must reach the sources) with all capabilities of the new user namespace.
     pub(super) fn enter(&self) -> Result<(), Step> {
         at_step("make mounts private", mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE))?;
-        let (files, devices) = (self.files(), self.devices());
+        let (files, devices) = (file_attributes(self.defences), self.devices());
         let own_root = self.defences.include(Defence::OwnRoot);
         let root = tree(if own_root { self.template } else { Path::new("/") }, files)?;
         let mut trees = Vec::new();
@@ -74,7 +76,9 @@ impl View<'_> {
             attach(tree, target)?;
         }
         self.mount_memory_file_systems()?;
-        self.mount_processes()?;
+        if self.has_processes {
+            self.mount_processes()?;
+        }
         at_step("pivot_root", rustix::process::pivot_root(".", "."))?;
         at_step("detach the host's root", unmount(".", UnmountFlags::DETACH))?;
         at_step("change to the new root", rustix::process::chdir("/"))
@@ -99,7 +103,7 @@ impl View<'_> {
             let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
             at_step("mount /proc", mount_with("proc", "proc", flags, ""))?;
         } else {
-            attach(&tree(Path::new("/proc"), self.files())?, Path::new("proc"))?;
+            attach(&tree(Path::new("/proc"), file_attributes(self.defences))?, Path::new("proc"))?;
         }
         if !self.defences.include(Defence::CoveredFiles) {
             return Ok(());
@@ -109,15 +113,6 @@ impl View<'_> {
             at_step("cover a file of /proc", mount_bind("dev/null", path))?;
         }
         Ok(())
-    }
-
-    /// What holds for files of the host.
-    fn files(&self) -> MountAttributes {
-        MountAttributes {
-            read_only: self.defences.include(Defence::ReadOnlyFiles),
-            no_devices: self.defences.include(Defence::NoDeviceFiles),
-            no_setuid: self.defences.include(Defence::NoSetuidFiles),
-        }
     }
 
     /// What holds for device nodes: they can be written to, but not changed.
@@ -130,6 +125,15 @@ impl View<'_> {
     }
 }
 
+/// What holds for files of the host.
+pub(super) fn file_attributes(defences: &Defences) -> MountAttributes {
+    MountAttributes {
+        read_only: defences.include(Defence::ReadOnlyFiles),
+        no_devices: defences.include(Defence::NoDeviceFiles),
+        no_setuid: defences.include(Defence::NoSetuidFiles),
+    }
+}
+
 fn mount_with(kind: &str, target: &str, flags: MountFlags, options: &str) -> io::Result<()> {
     let options = std::ffi::CString::new(options)?;
     mount(kind, target, kind, flags, options.as_c_str())?;
@@ -137,7 +141,7 @@ fn mount_with(kind: &str, target: &str, flags: MountFlags, options: &str) -> io:
 }
 
 /// A detached copy of what is mounted at `source` and below.
-fn tree(source: &Path, attributes: MountAttributes) -> Result<OwnedFd, Step> {
+pub(super) fn tree(source: &Path, attributes: MountAttributes) -> Result<OwnedFd, Step> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let opened = open_tree(CWD, source, flags).map_err(io::Error::from).and_then(|tree| {
         set_mount_attributes(tree.as_fd(), attributes)?;
@@ -146,7 +150,7 @@ fn tree(source: &Path, attributes: MountAttributes) -> Result<OwnedFd, Step> {
     opened.map_err(|source_error| Step::new(format!("open `{}`", source.display()), source_error))
 }
 
-fn attach(tree: &OwnedFd, target: &Path) -> Result<(), Step> {
+pub(super) fn attach(tree: &OwnedFd, target: &Path) -> Result<(), Step> {
     move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|error| Step::new(format!("attach `{}`", target.display()), error.into()))
 }

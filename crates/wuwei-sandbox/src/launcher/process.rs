@@ -10,10 +10,13 @@ use rustix::event::epoll;
 use rustix::time::Timespec;
 
 use super::channel::{Received, receive, send};
+use super::enclosure::Begin;
+use super::mounter::Mounter;
 use super::protocol::{Event, Isolation, LaunchRequest, Request, Setup};
 use super::slot::{Ground, Handed, Slot};
 use super::template::Template;
 use super::users::HostUsers;
+use super::zygotes::{Forked, Outcome, Zygotes};
 use crate::cgroup::{Hierarchies, Mounts};
 use crate::instance::ProcessExit;
 use crate::seccomp::Filter;
@@ -21,6 +24,8 @@ use crate::sys::adopt_launcher_socket;
 
 /// Epoll token of the server's socket. Slot tokens are `2 * id` (report) and `2 * id + 1` (pid descriptor).
 const SERVER: u64 = u64::MAX;
+/// Epoll token of the mounter's pid descriptor.
+const MOUNTER: u64 = u64::MAX - 1;
 /// How often busy control groups are tried again.
 const RETRY: Duration = Duration::from_millis(5);
 /// How often, before the next start of a server must remove them.
@@ -37,8 +42,13 @@ pub fn run_launcher() -> io::Result<()> {
     };
     match prepare(setup) {
         Ok(ground) => {
-            send(&socket, &Event::Ready, &[])?;
-            Launcher::new(socket, ground)?.run()
+            let possible = ground.setup.isolation == Isolation::Full && Mounter::is_possible();
+            // Before there is anything that it could inherit.
+            let (mounter, its_socket) = if possible { start_mounter() } else { None }.unzip();
+            let descriptors: Vec<BorrowedFd<'_>> = its_socket.iter().map(|its_socket| its_socket.as_fd()).collect();
+            send(&socket, &Event::Ready, &descriptors)?;
+            drop(its_socket);
+            Launcher::new(socket, ground, mounter)?.run()
         }
         Err(reason) => send(&socket, &Event::Unable { reason }, &[]),
     }
@@ -68,6 +78,11 @@ fn prepare(setup: Setup) -> Result<Ground, String> {
     Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users, network })
 }
 
+/// Without a mounter every sandbox is built for its function.
+fn start_mounter() -> Option<(Mounter, OwnedFd)> {
+    Mounter::start().inspect_err(|step| tracing::warn!(%step, "sandboxes are not built ahead")).ok()
+}
+
 struct Launcher {
     socket: OwnedFd,
     epoll: OwnedFd,
@@ -75,14 +90,19 @@ struct Launcher {
     slots: BTreeMap<u64, Slot>,
     /// Reaped, but their control groups were busy; with the number of tries.
     leaving: Vec<(Slot, u32)>,
+    mounter: Option<Mounter>,
+    zygotes: Zygotes,
     server_is_gone: bool,
 }
 
 impl Launcher {
-    fn new(socket: OwnedFd, ground: Ground) -> io::Result<Self> {
+    fn new(socket: OwnedFd, ground: Ground, mounter: Option<Mounter>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &socket, epoll::EventData::new_u64(SERVER), epoll::EventFlags::IN)?;
-        Ok(Self { socket, epoll, ground, slots: BTreeMap::new(), leaving: Vec::new(), server_is_gone: false })
+        let (slots, leaving, zygotes) = (BTreeMap::new(), Vec::new(), Zygotes::default());
+        let launcher = Self { socket, epoll, ground, slots, leaving, mounter, zygotes, server_is_gone: false };
+        launcher.watch_mounter()?;
+        Ok(launcher)
     }
 
     fn run(mut self) -> io::Result<()> {
@@ -91,6 +111,11 @@ impl Launcher {
                 self.handle(token)?;
             }
             self.retry_leaving();
+            let overdue = self.zygotes.look_round();
+            self.take_outcomes(overdue)?;
+        }
+        if let Some(mounter) = &self.mounter {
+            mounter.end();
         }
         if let Some(Err(error)) = self.ground.hierarchies.as_ref().map(Hierarchies::remove) {
             tracing::warn!(%error, "could not remove the server's control groups");
@@ -103,8 +128,8 @@ impl Launcher {
 
     fn wait(&self) -> io::Result<Vec<u64>> {
         let mut events = Vec::with_capacity(64);
-        let timeout =
-            (!self.leaving.is_empty()).then(|| Timespec::try_from(RETRY).expect("a few milliseconds fit a timespec"));
+        let timeout = if self.leaving.is_empty() { self.zygotes.next_look() } else { Some(RETRY) };
+        let timeout = timeout.map(|time| Timespec::try_from(time).expect("less than a minute fits a timespec"));
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -115,6 +140,13 @@ impl Launcher {
     fn handle(&mut self, token: u64) -> io::Result<()> {
         if token == SERVER {
             return self.handle_server();
+        }
+        if token == MOUNTER {
+            return self.replace_mounter();
+        }
+        if Zygotes::have(token) {
+            let outcomes = self.zygotes.take_answer(token);
+            return self.take_outcomes(outcomes);
         }
         let id = token / 2;
         if token.is_multiple_of(2) { self.handle_report(id) } else { self.handle_end(id) }
@@ -144,11 +176,30 @@ impl Launcher {
         Ok(())
     }
 
+    fn watch_mounter(&self) -> io::Result<()> {
+        let Some(mounter) = &self.mounter else { return Ok(()) };
+        Ok(epoll::add(&self.epoll, &mounter.pidfd, epoll::EventData::new_u64(MOUNTER), epoll::EventFlags::IN)?)
+    }
+
+    fn replace_mounter(&mut self) -> io::Result<()> {
+        let Some(ended) = self.mounter.take() else { return Ok(()) };
+        tracing::error!("the mounter ended unexpectedly; starting another");
+        epoll::delete(&self.epoll, &ended.pidfd)?;
+        ended.end();
+        let Some((mounter, its_socket)) = (if self.server_is_gone { None } else { start_mounter() }) else {
+            return Ok(());
+        };
+        self.mounter = Some(mounter);
+        self.watch_mounter()?;
+        self.tell(&Event::Mounter, &[its_socket.as_fd()])
+    }
+
     fn server_left(&mut self) {
         self.server_is_gone = true;
         if let Err(error) = epoll::delete(&self.epoll, &self.socket) {
             tracing::warn!(%error, "could not stop watching the server");
         }
+        self.zygotes.end();
         self.slots.values().for_each(Slot::kill);
     }
 
@@ -161,7 +212,7 @@ impl Launcher {
             return self.tell(&Event::Failed { id: request.id, reason }, &[]);
         };
         let index = self.free_index();
-        match Slot::launch(&self.ground, request, index, &Handed { control, output, network }) {
+        match Slot::launch(&self.ground, request, index, Handed { control, output, network }) {
             Ok(slot) => {
                 let watch = |descriptor: BorrowedFd<'_>, token| {
                     epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
@@ -185,10 +236,16 @@ impl Launcher {
     fn handle_report(&mut self, id: u64) -> io::Result<()> {
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         match slot.take_report() {
-            Ok(Some((true, listeners))) => {
-                slot.started = true;
-                self.tell_started(id, &listeners)
-            }
+            Ok(Some((true, listeners))) => match &mut slot.waiting {
+                Some(waiting) => {
+                    waiting.listeners = listeners;
+                    self.begin_waiting(id)
+                }
+                None => {
+                    slot.started = true;
+                    self.tell_started(id, &listeners)
+                }
+            },
             Ok(Some((false, _))) => Ok(()),
             // Closed: the pid descriptor tells the rest.
             Ok(None) => Ok(epoll::delete(&self.epoll, &slot.report)?),
@@ -200,13 +257,70 @@ impl Launcher {
         }
     }
 
+    /// Has the runtime of a sandbox that stands forked, or else executed.
+    fn begin_waiting(&mut self, id: u64) -> io::Result<()> {
+        let Some(slot) = self.slots.get(&id) else { return Ok(()) };
+        if self.zygotes.fork(&self.ground, &self.epoll, slot) { Ok(()) } else { self.begin(id, &Begin::Execute) }
+    }
+
+    fn take_outcomes(&mut self, outcomes: Vec<Outcome>) -> io::Result<()> {
+        outcomes.into_iter().try_for_each(|Outcome { id, forked }| match forked {
+            Forked::Yes(pid) => self.begin(id, &Begin::Adopt(pid)),
+            Forked::No(reason) => {
+                tracing::warn!(reason, "a runtime could not be forked; it is executed");
+                self.begin(id, &Begin::Execute)
+            }
+            Forked::Unknown(reason) => {
+                if let Some(slot) = self.slots.get_mut(&id) {
+                    slot.broken = Some(reason.to_owned());
+                    slot.kill();
+                }
+                Ok(())
+            }
+        })
+    }
+
+    fn begin(&mut self, id: u64, begin: &Begin) -> io::Result<()> {
+        // It may have been killed in the meantime.
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        match slot.begin(begin) {
+            Ok(listeners) => {
+                slot.started = true;
+                self.tell_started(id, &listeners)
+            }
+            // It has ended: the pid descriptor tells the rest.
+            Err(error) => {
+                tracing::debug!(%error, "a sandbox ended before its runtime was there");
+                Ok(())
+            }
+        }
+    }
+
     fn tell_started(&self, id: u64, listeners: &[OwnedFd]) -> io::Result<()> {
         let Some(slot) = self.slots.get(&id) else { return Ok(()) };
         let meter = slot.open_meter();
-        let descriptors: Vec<BorrowedFd<'_>> =
-            listeners.iter().chain(meter.iter().map(|(_, file)| file)).map(|descriptor| descriptor.as_fd()).collect();
-        let kinds = meter.iter().map(|(kind, _)| *kind).collect();
-        self.tell(&Event::Started { id, listeners: listeners.len(), meter: kinds }, &descriptors)
+        let (namespace, limits) = match slot.open_reach() {
+            Ok(reach) => reach.unzip(),
+            Err(error) => {
+                tracing::warn!(%error, "a sandbox that was built ahead cannot be given away");
+                slot.kill();
+                return Ok(());
+            }
+        };
+        let descriptors: Vec<BorrowedFd<'_>> = listeners
+            .iter()
+            .chain(meter.iter().map(|(_, file)| file))
+            .chain(&namespace)
+            .chain(limits.iter().flatten().map(|(_, file)| file))
+            .map(|descriptor| descriptor.as_fd())
+            .collect();
+        let event = Event::Started {
+            id,
+            listeners: listeners.len(),
+            meter: meter.iter().map(|(kind, _)| *kind).collect(),
+            limits: limits.as_ref().map(|limits| limits.iter().map(|(kind, _)| *kind).collect()),
+        };
+        self.tell(&event, &descriptors)
     }
 
     fn handle_end(&mut self, id: u64) -> io::Result<()> {

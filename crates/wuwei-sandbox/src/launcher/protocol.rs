@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::MeterFile;
+use crate::cgroup::{LimitFile, MeterFile};
 use crate::defence::Defences;
 use crate::instance::{ProcessExit, Usage};
 
@@ -26,6 +26,16 @@ pub(crate) struct Setup {
     pub(crate) isolation: Isolation,
 }
 
+/// How a sandbox that is built ahead of its function waits for it: it gets an assignment over the control socket, once its
+/// code is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ahead {
+    /// The program is started, and waits by itself.
+    Booted,
+    /// The process that will become the program waits.
+    Held,
+}
+
 /// A host file or directory that a sandbox shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bind {
@@ -33,6 +43,19 @@ pub(crate) struct Bind {
     pub(crate) source: PathBuf,
     /// Absolute path in the sandbox.
     pub(crate) target: PathBuf,
+}
+
+/// A booted interpreter that runtimes can be forked from, by all that it was started with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ZygoteKind {
+    /// Program, on the host and in the sandbox.
+    pub(crate) program: PathBuf,
+    /// Arguments after the program's name.
+    pub(crate) arguments: Vec<String>,
+    /// Complete environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// What it sees of the host: what its forks will see, without the code of any function.
+    pub(crate) binds: Vec<Bind>,
 }
 
 /// One sandbox to build. Comes with two descriptors, the child's control socket and the write end of its output; and
@@ -65,6 +88,11 @@ pub(crate) struct LaunchRequest {
     pub(crate) runtime_api: bool,
     /// Whether a listener for the way back to the platform is wanted (full isolation only).
     pub(crate) relay: bool,
+    /// Whether it is built ahead of its function (full isolation only). Then the binds are those of every function, and
+    /// of a program that is held the environment and working directory come with the assignment.
+    pub(crate) ahead: Option<Ahead>,
+    /// What the runtime may be forked from in place of being executed. It must come to the same: a blank's program.
+    pub(crate) zygote: Option<ZygoteKind>,
     /// What protects the host from it: everything, but for tests of the single defences.
     #[serde(default)]
     pub(crate) defences: Defences,
@@ -87,21 +115,26 @@ pub(crate) enum Request {
 /// Launcher to server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Event {
-    /// Set up.
+    /// Set up. Comes with the socket to the mounter where sandboxes can be built ahead.
     Ready,
+    /// The mounter has ended; comes with the socket to another one.
+    Mounter,
     /// Not set up; the launcher exits.
     Unable {
         /// What failed, for people.
         reason: String,
     },
-    /// The sandbox runs. Comes with the wanted listeners (the Runtime API's, then the relay's), then the meter's files.
+    /// The sandbox runs. Comes with the wanted listeners (the Runtime API's, then the relay's), then the meter's files;
+    /// and, when it was built ahead, with its mount namespace and the files of its limits.
     Started {
         /// Of the launch.
         id: u64,
         /// How many of the descriptors are listeners.
         listeners: usize,
-        /// What the other descriptors are.
+        /// What the next descriptors are.
         meter: Vec<MeterFile>,
+        /// What the descriptors after the mount namespace are, when it was built ahead.
+        limits: Option<Vec<LimitFile>>,
     },
     /// The sandbox was not built; nothing is left of it.
     Failed {
@@ -119,4 +152,25 @@ pub(crate) enum Event {
         /// What the sandbox used in its whole life; its own files say nothing any more.
         usage: Usage,
     },
+}
+
+/// Server to mounter: show this in a sandbox. Comes with the sandbox's mount namespace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MountOrder {
+    /// Chosen by the server.
+    pub(crate) id: u64,
+    /// Read-only views of the host.
+    pub(crate) binds: Vec<Bind>,
+    /// What protects the host from it: everything, but for tests of the single defences.
+    #[serde(default)]
+    pub(crate) defences: Defences,
+}
+
+/// Mounter to server, in the order of the orders.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MountAnswer {
+    /// Of the order.
+    pub(crate) id: u64,
+    /// Step and cause, for people, when it could not be done; the sandbox is of no use then.
+    pub(crate) failure: Option<String>,
 }

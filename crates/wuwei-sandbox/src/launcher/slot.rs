@@ -11,11 +11,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::channel::{receive, send};
-use super::enclosure::{Enclosure, Proceed, Report, Step, at_step, leave};
-use super::protocol::{Isolation, LaunchRequest, Setup};
+use super::enclosure::{Begin, Enclosure, Proceed, Report, Step, at_step, leave};
+use super::protocol::{Bind, Isolation, LaunchRequest, Setup, ZygoteKind};
 use super::template::{SANDBOX_GID, SANDBOX_UID, Template};
 use super::users::HostUsers;
-use crate::cgroup::{Hierarchies, Limits, Meter, MeterFile, SlotCgroup};
+use crate::cgroup::{Hierarchies, LimitFile, Limits, Meter, MeterFile, SlotCgroup};
 use crate::defence::{Defence, Defences};
 use crate::instance::{ProcessExit, Usage};
 use crate::seccomp::Filter;
@@ -42,6 +42,18 @@ pub(super) struct Handed {
     pub(super) network: Option<OwnedFd>,
 }
 
+/// A mount namespace, and the files of limits.
+pub(super) type Reach = (OwnedFd, Vec<(LimitFile, OwnedFd)>);
+
+/// A sandbox that waits for its runtime.
+pub(super) struct Waiting {
+    pub(super) kind: ZygoteKind,
+    pub(super) handed: Handed,
+    pub(super) working_directory: PathBuf,
+    /// Its listeners, once it stands.
+    pub(super) listeners: Vec<OwnedFd>,
+}
+
 /// A sandbox that was cloned and is not yet cleaned up.
 pub(super) struct Slot {
     pub(super) id: u64,
@@ -52,6 +64,10 @@ pub(super) struct Slot {
     pub(super) report: OwnedFd,
     cgroup: Option<SlotCgroup>,
     defences: Defences,
+    /// Whether it is built ahead of its function.
+    is_ahead: bool,
+    /// What is kept until a runtime is there that may be forked.
+    pub(super) waiting: Option<Waiting>,
     /// Whether the server knows it as started.
     pub(super) started: bool,
     /// Why it could not be built.
@@ -63,7 +79,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Clones a sandbox; it builds itself from here on and reports.
-    pub(super) fn launch(ground: &Ground, request: &LaunchRequest, index: u32, handed: &Handed) -> Result<Self, Step> {
+    pub(super) fn launch(ground: &Ground, request: &LaunchRequest, index: u32, handed: Handed) -> Result<Self, Step> {
         let limits = Limits { memory_mb: request.memory_mb };
         let cgroup = match &ground.hierarchies {
             Some(hierarchies) => Some(at_step(
@@ -72,7 +88,7 @@ impl Slot {
             )?),
             None => None,
         };
-        let launched = Self::clone_enclosed(ground, request, index, handed, cgroup.as_ref());
+        let launched = Self::clone_enclosed(ground, request, index, &handed, cgroup.as_ref());
         match launched {
             Ok((pid, pidfd, report)) => Ok(Self {
                 id: request.id,
@@ -82,6 +98,13 @@ impl Slot {
                 report,
                 cgroup,
                 defences: request.defences.clone(),
+                is_ahead: request.ahead.is_some(),
+                waiting: request.zygote.clone().map(|kind| Waiting {
+                    kind,
+                    handed,
+                    working_directory: request.working_directory.clone(),
+                    listeners: Vec::new(),
+                }),
                 started: false,
                 broken: None,
                 not_executed: None,
@@ -117,7 +140,7 @@ impl Slot {
             request,
             isolation: ground.setup.isolation,
             template: ground.template.root().to_owned(),
-            binds: at_step("prepare mount points", binds(&ground.template, request))?,
+            binds: at_step("prepare mount points", binds(&ground.template, &request.binds))?,
             filter: &ground.filter,
             tasks: at_step("open control groups", cgroup.map_or_else(|| Ok(Vec::new()), SlotCgroup::open_tasks))?,
             report: theirs,
@@ -163,6 +186,19 @@ impl Slot {
             Report::Ended(ended) => self.ended = Some(ended),
         }
         Ok(Some((false, Vec::new())))
+    }
+
+    /// Tells the first process of a sandbox that waits where its runtime is; gives its listeners.
+    pub(super) fn begin(&mut self, begin: &Begin) -> io::Result<Vec<OwnedFd>> {
+        let listeners = self.waiting.take().map_or_else(Vec::new, |waiting| waiting.listeners);
+        send(&self.report, begin, &[])?;
+        Ok(listeners)
+    }
+
+    /// What lets a process into its control groups.
+    pub(super) fn open_groups(&self) -> io::Result<(Vec<fs::File>, Option<OwnedFd>)> {
+        let Some(cgroup) = &self.cgroup else { return Ok((Vec::new(), None)) };
+        Ok((cgroup.open_tasks()?, cgroup.open_unified()?))
     }
 
     /// Kills everything inside; the pid descriptor tells when it is gone.
@@ -224,6 +260,17 @@ impl Slot {
                 Vec::new()
             }
         }
+    }
+
+    /// What it takes to give it to a function: its mount namespace, and the files of its limits. `None` for one that was
+    /// built for its function.
+    pub(super) fn open_reach(&self) -> io::Result<Option<Reach>> {
+        if !self.is_ahead {
+            return Ok(None);
+        }
+        let namespace = fs::File::open(format!("/proc/{}/ns/mnt", self.pid.as_raw_pid()))?.into();
+        let limits = self.cgroup.as_ref().map(|cgroup| cgroup.open_limits(&self.defences)).transpose()?;
+        Ok(Some((namespace, limits.unwrap_or_default())))
     }
 
     /// What it has used in its whole life.
@@ -292,21 +339,21 @@ fn map_identity(pid: Pid, slot_uid: Option<u32>) -> io::Result<()> {
 /// Lets the kernel end a sandbox before anything else when the host is out of memory.
 ///
 /// Written by the launcher: what a process with `CAP_SYS_RESOURCE` sets is the least that the sandbox can set itself.
-fn prefer_as_victim(pid: Pid) -> io::Result<()> {
+pub(super) fn prefer_as_victim(pid: Pid) -> io::Result<()> {
     fs::write(format!("/proc/{}/oom_score_adj", pid.as_raw_pid()), "500")
 }
 
 /// Sources and targets (relative to the root) of everything that the sandbox shows, in order of mounting.
-fn binds(template: &Template, request: &LaunchRequest) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+pub(super) fn binds(template: &Template, shown: &[Bind]) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     let mut binds = template.system.clone();
     // What an administrator put below /usr/local is the host's business, unless the interpreter lives there.
     let local = Path::new("/usr/local");
-    if local.is_dir() && !request.binds.iter().any(|bind| bind.target.starts_with(local)) {
+    if local.is_dir() && !shown.iter().any(|bind| bind.target.starts_with(local)) {
         binds.push((template.root().join("empty"), PathBuf::from("usr/local")));
     }
-    for bind in &request.binds {
-        let shown = bind.source == bind.target && bind.target.starts_with("/usr");
-        if !shown {
+    for bind in shown {
+        let is_shown = bind.source == bind.target && bind.target.starts_with("/usr");
+        if !is_shown {
             let target = template
                 .mount_point(&bind.source, &bind.target)
                 .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", bind.source.display())))?;

@@ -45,7 +45,9 @@ impl Template {
             _ => {}
         }
         let template = Self { root: root.to_owned(), system: Vec::new() };
-        for directory in ["dev/shm", "etc", "opt", "proc", "tmp", "usr", "var/task", "var/runtime", "empty"] {
+        // The dynamic linker looks once whether a directory of LD_LIBRARY_PATH is there: in a sandbox that is built ahead,
+        // before the function's package is.
+        for directory in ["dev/shm", "etc", "opt", "proc", "tmp", "usr", "var/task/lib", "var/runtime", "empty"] {
             template.directory(Path::new(directory))?;
         }
         for device in DEVICES {

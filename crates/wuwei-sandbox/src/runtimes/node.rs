@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::{RUNTIME_DIR, RuntimeFile, RuntimeLayout, path_with};
 use crate::discovery::NodeInterpreter;
-use crate::instance::InstanceSpec;
 
 /// A file of the bootstrap.
 macro_rules! file {
@@ -18,13 +17,15 @@ macro_rules! file {
 }
 
 /// The bootstrap of the Node.js runtimes; the first file is the one that is started.
-pub(crate) const FILES: [RuntimeFile; 7] = [
+pub(crate) const FILES: [RuntimeFile; 9] = [
     file!("bootstrap.cjs"),
+    file!("blank.cjs"),
     file!("channel.cjs"),
     file!("console.cjs"),
     file!("context.cjs"),
     file!("errors.cjs"),
     file!("handler.cjs"),
+    file!("rehearsal.cjs"),
     file!("stream.cjs"),
 ];
 
@@ -47,13 +48,13 @@ pub(crate) fn arguments(bootstrap: &Path, memory_mb: u32, environment: &[(String
 
 /// What the launcher builds a Node.js sandbox from. Of an interpreter outside of the system only the executable and its
 /// libraries are shown: what lies beside it may be somebody's home.
-pub(super) fn layout(interpreter: &NodeInterpreter, spec: &InstanceSpec) -> RuntimeLayout {
+pub(super) fn layout(interpreter: &NodeInterpreter, memory_mb: u32, environment: &[(String, String)]) -> RuntimeLayout {
     let directory = interpreter.executable.parent().unwrap_or_else(|| Path::new("/"));
     let bootstrap = Path::new(RUNTIME_DIR).join("nodejs/bootstrap.cjs");
     let files = std::iter::once(&interpreter.executable).chain(&interpreter.libraries);
     RuntimeLayout {
         executable: interpreter.executable.clone(),
-        arguments: arguments(&bootstrap, spec.memory_mb, &spec.environment),
+        arguments: arguments(&bootstrap, memory_mb, environment),
         visible_paths: files.filter(|file| !is_in_system(file)).cloned().collect::<Vec<PathBuf>>(),
         needs_runtime_api: false,
         path_env: path_with(directory),

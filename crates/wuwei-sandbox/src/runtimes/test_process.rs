@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 use wuwei_model::{FunctionKey, InvocationId, Runtime};
 
-use super::{PYTHON_BOOTSTRAP, RuntimeFile, instance_of, node, python_arguments};
+use super::{PYTHON_FILES, RuntimeFile, instance_of, node, python_arguments};
 use crate::discovery::{NodeInterpreter, OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
 use crate::instance::{Instance, InstanceSpec, Invocation, OutputSink, ProcessExit, Usage};
 use crate::process::{ProcessControls, SandboxedProcess};
@@ -76,7 +76,7 @@ impl Function {
     pub(crate) fn python_with(code: &str, handler: &str, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("app.py"), code).unwrap();
-        let bootstrap = write_runtime(&directory, &[PYTHON_BOOTSTRAP]);
+        let bootstrap = write_runtime(&directory, &PYTHON_FILES);
         let mut command = through_shell(&test_interpreter().executable);
         command.args(python_arguments(&bootstrap)).env("_HANDLER", handler).env("LAMBDA_TASK_ROOT", directory.path());
         command.envs(environment.iter().copied());

@@ -67,7 +67,7 @@ fn a_node_runtime_shows_its_executable_and_no_more_of_where_it_lies() {
         version: "22.1.0".to_owned(),
         libraries: vec!["/home/a/lib/libnode.so.127".into(), "/lib/x86_64-linux-gnu/libc.so.6".into()],
     };
-    let layout = node::layout(&interpreter, &spec("nodejs22.x", Path::new("/")));
+    let layout = node::layout(&interpreter, 128, &[]);
     assert_eq!(layout.visible_paths, [PathBuf::from("/home/a/bin/node"), "/home/a/lib/libnode.so.127".into()]);
     assert_eq!(layout.path_env, "/home/a/bin:/usr/local/bin:/usr/bin:/bin");
     assert_eq!(layout.arguments.last().unwrap(), "/var/runtime/nodejs/bootstrap.cjs");
@@ -75,7 +75,7 @@ fn a_node_runtime_shows_its_executable_and_no_more_of_where_it_lies() {
     let shown = |executable: &str| {
         let interpreter =
             NodeInterpreter { executable: executable.into(), libraries: Vec::new(), ..interpreter.clone() };
-        node::layout(&interpreter, &spec("nodejs22.x", Path::new("/"))).visible_paths
+        node::layout(&interpreter, 128, &[]).visible_paths
     };
     assert_eq!(shown("/usr/bin/node"), [] as [PathBuf; 0]);
     assert_eq!(shown("/usr/local/bin/node"), [PathBuf::from("/usr/local/bin/node")]);

@@ -9,7 +9,7 @@ use super::{Sandbox, SandboxMode, SandboxOptions, server_name, set_path};
 use crate::runtimes::RuntimeLayout;
 use crate::{
     EgressOptions, Instance, InstanceFactory as _, InstanceIdentity, InstanceSpec, Invocation, OutputSink, Reply,
-    Runtimes, SearchPaths,
+    Runtimes, SearchPaths, StockOptions,
 };
 
 fn layout(path: &str) -> RuntimeLayout {
@@ -60,6 +60,7 @@ async fn start(directory: &tempfile::TempDir, mode: SandboxMode) -> Sandbox {
             ..SearchPaths::default()
         }),
         egress: EgressOptions { filler_arguments: None, default: EgressPolicy::None },
+        stock: StockOptions::default(),
     };
     Sandbox::start(options).await.unwrap()
 }

@@ -47,17 +47,22 @@ pub(crate) fn keep_on_exec_from(first: u32) {
     }
 }
 
-/// Closes every descriptor but one.
+/// Closes every descriptor from `first` on but these.
 ///
-/// Only for processes that end without dropping what owned the closed ones.
-pub(crate) fn close_all_but(kept: &impl AsRawFd) -> io::Result<()> {
-    let kept = kept.as_raw_fd().unsigned_abs();
-    if kept > 0 {
-        // SAFETY: touches no memory; the caller uses none of these descriptors again.
-        checked(unsafe { libc::syscall(libc::SYS_close_range, 0, kept - 1, 0) })?;
+/// Only for processes that end, or execute another program, without dropping what owned the closed ones.
+pub(crate) fn close_from_all_but(first: u32, kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut numbers: Vec<u32> = kept.iter().map(|kept| kept.as_raw_fd().unsigned_abs()).collect();
+    numbers.sort_unstable();
+    let mut next = first;
+    for number in numbers.into_iter().filter(|number| *number >= first) {
+        if number > next {
+            // SAFETY: touches no memory; the caller uses none of these descriptors again.
+            checked(unsafe { libc::syscall(libc::SYS_close_range, next, number - 1, 0) })?;
+        }
+        next = number + 1;
     }
     // SAFETY: as above.
-    checked(unsafe { libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0) })?;
+    checked(unsafe { libc::syscall(libc::SYS_close_range, next, u32::MAX, 0) })?;
     Ok(())
 }
 

@@ -21,6 +21,8 @@ const KEYS: &[&str] = &[
     "memory_mb",
     "account_concurrency",
     "egress",
+    "stock",
+    "stock_memory_mb",
     "log_bytes_per_function",
     "log_bytes_total",
 ];
@@ -50,6 +52,10 @@ pub(super) struct ConfigFile {
     pub(super) account_concurrency: Option<u32>,
     /// What functions without a policy of their own may reach.
     pub(super) egress: Option<EgressEntries>,
+    /// Sandboxes that stand ready before anybody asks for them, in all.
+    pub(super) stock: Option<usize>,
+    /// Memory that these may take together, in MB.
+    pub(super) stock_memory_mb: Option<u64>,
     /// Disk that the log of one function may take.
     pub(super) log_bytes_per_function: Option<u64>,
     /// Disk that all logs may take.

@@ -1,0 +1,92 @@
+//! Instances out of the stock.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Sandbox, serve_relay, set_path};
+use crate::defence::Defences;
+use crate::frames::{self, Assignment};
+use crate::instance::{ExpectedInstance, Instance, InstanceSpec};
+use crate::launcher::{Bind, RELAY_PORT, RUNTIME_API_PORT};
+use crate::relay::{Relay, announce};
+use crate::runtimes::{RuntimeLayout, instance_of};
+use crate::stock::{Becoming, Profile, Wanted};
+
+/// Where a function's code is, and where it starts.
+const TASK: &str = "/var/task";
+
+impl Sandbox {
+    /// Says that such an instance may be asked for soon.
+    pub(super) fn stock_for(&self, expected: &ExpectedInstance) {
+        let Some(stock) = &self.stock else { return };
+        let ExpectedInstance { runtime, environment, memory_mb, .. } = expected;
+        let Some(layout) = self.runtimes.layout_of(runtime, *memory_mb, environment) else { return };
+        if let Some(profile) = self.profile(expected, &layout) {
+            stock.expect(&profile);
+        }
+    }
+
+    /// Makes an instance of a blank; `None` when there is none, and a sandbox has to be built.
+    pub(super) async fn take_from_stock(
+        &self,
+        spec: &InstanceSpec,
+        layout: &RuntimeLayout,
+        relay: Option<&Arc<dyn Relay>>,
+    ) -> Option<Box<dyn Instance>> {
+        let stock = self.stock.as_ref()?;
+        let expected = ExpectedInstance {
+            runtime: spec.runtime.clone(),
+            environment: spec.environment.clone(),
+            memory_mb: spec.memory_mb,
+            ephemeral_mb: spec.ephemeral_mb,
+            egress: spec.egress.clone(),
+        };
+        let profile = self.profile(&expected, layout);
+        // One that died, or whose files cannot be mounted, is no reason to give up: the next one, or a new one, follows.
+        while let Some(blank) = stock.take(profile.as_ref()) {
+            let becoming = becoming(spec, layout, relay);
+            match blank.become_instance(&self.client, becoming).await {
+                Ok(mut process) => {
+                    let listener = process.relay_listener.take();
+                    serve_relay(&mut process, listener, relay.cloned());
+                    return Some(instance_of(process));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a sandbox that was built ahead could not be given to its function");
+                    stock.lose();
+                }
+            }
+        }
+        None
+    }
+
+    fn profile(&self, expected: &ExpectedInstance, layout: &RuntimeLayout) -> Option<Profile> {
+        let wanted = Wanted {
+            family: expected.runtime.family(),
+            environment: &expected.environment,
+            memory_mb: expected.memory_mb,
+            ephemeral_mb: expected.ephemeral_mb,
+            egress: self.egress.policy(expected.egress.as_ref()),
+            has_relay: self.relays.get().is_some(),
+        };
+        Profile::of(wanted, layout)
+    }
+}
+
+fn becoming(spec: &InstanceSpec, layout: &RuntimeLayout, relay: Option<&Arc<dyn Relay>>) -> Becoming {
+    let mut environment = spec.environment.clone();
+    set_path(&mut environment, layout);
+    if layout.needs_runtime_api {
+        environment.push(("AWS_LAMBDA_RUNTIME_API".to_owned(), format!("127.0.0.1:{RUNTIME_API_PORT}")));
+    }
+    if let Some(relay) = relay {
+        announce(&mut environment, relay.as_ref(), &format!("127.0.0.1:{RELAY_PORT}"));
+    }
+    let assignment = Assignment { environment: &environment, handler: &spec.handler, working_directory: TASK };
+    Becoming {
+        binds: vec![Bind { source: spec.code_dir.clone(), target: PathBuf::from(TASK) }],
+        memory_mb: spec.memory_mb,
+        frame: frames::assignment(&assignment),
+        defences: Defences::default(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Blanks: sandboxes that were built ahead of their function and wait for it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::defence::Defences;
+use crate::egress::{Egress, Network};
+use crate::frames::{AnswerKind, FrameReader};
+use crate::host::{LauncherClient, Reach, launch_ahead};
+use crate::launcher::{Bind, LaunchRequest};
+use crate::process::SandboxedProcess;
+use crate::runtimes::race::has_ended;
+
+/// How long a runtime may take until it waits for its function.
+const BOOT_LIMIT: Duration = Duration::from_secs(20);
+/// How long the hand-over of an assignment may take: a runtime that waits reads it at once.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(2);
+
+/// What blanks are built with.
+pub(crate) struct Supplies {
+    pub(crate) client: Arc<LauncherClient>,
+    pub(crate) egress: Arc<Egress>,
+    /// The bootstraps on the host.
+    pub(crate) runtime_dir: PathBuf,
+}
+
+/// What makes a blank an instance of one function.
+pub(crate) struct Becoming {
+    /// The function's files.
+    pub(crate) binds: Vec<Bind>,
+    /// Its limit, not below that of the blank.
+    pub(crate) memory_mb: u32,
+    /// The frame that the runtime waits for.
+    pub(crate) frame: Bytes,
+    /// All, but in tests of the single defences.
+    pub(crate) defences: Defences,
+}
+
+/// A sandbox whose runtime waits for its function. Dropping it ends it.
+pub(crate) struct Blank {
+    process: SandboxedProcess,
+    reach: Reach,
+}
+
+impl Blank {
+    /// Builds one, and waits until its runtime waits.
+    pub(crate) async fn build(
+        client: &Arc<LauncherClient>,
+        request: LaunchRequest,
+        network: Option<Network>,
+    ) -> io::Result<Self> {
+        let (mut process, reach) = launch_ahead(client, request, network).await?;
+        let mut answers = FrameReader::default();
+        let answer = tokio::time::timeout(BOOT_LIMIT, answers.read(&mut process.control)).await;
+        let answer = answer.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))?;
+        match answer.map_err(io::Error::other)?.kind {
+            AnswerKind::Ready => Ok(Self { process, reach }),
+            AnswerKind::InitError
+            | AnswerKind::Success
+            | AnswerKind::Error
+            | AnswerKind::LastWords
+            | AnswerKind::ContentType
+            | AnswerKind::Chunk => Err(io::Error::other("a blank said something else than that it waits")),
+        }
+    }
+
+    /// Memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.process.controls.usage().peak_memory_bytes
+    }
+
+    /// Whether it still waits.
+    pub(super) fn is_alive(&self) -> bool {
+        !has_ended(&self.process.exit)
+    }
+
+    /// Makes it an instance of a function, whose runtime starts to initialise. What it printed and used before is
+    /// nobody's.
+    ///
+    /// # Errors
+    /// Nothing of it is left then, and nothing of the function has run.
+    pub(crate) async fn become_instance(
+        mut self,
+        client: &LauncherClient,
+        becoming: Becoming,
+    ) -> io::Result<SandboxedProcess> {
+        self.reach.show(client, becoming.binds, becoming.defences).await?;
+        self.reach.raise_limits(becoming.memory_mb)?;
+        // It has written nothing since it said that it waits.
+        discard(&self.process)?;
+        self.process.controls.begin();
+        let sent = tokio::time::timeout(HAND_OVER_LIMIT, self.process.control.write_all(&becoming.frame)).await;
+        sent.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))??;
+        Ok(self.process)
+    }
+}
+
+/// Throws away what is in the output pipe.
+fn discard(process: &SandboxedProcess) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match rustix::io::read(&process.output, &mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
