@@ -189,7 +189,9 @@ def test_account_and_region_are_configurable(new_server: MakeServer) -> None:
 
 
 def test_the_data_directory_is_closed_to_other_users(server: Server) -> None:
-    assert stat.S_IMODE(os.stat(server.data_dir).st_mode) == 0o700
+    directory = os.stat(server.data_dir)
+    # The group is the server's own user's: the launcher is in it, and passes.
+    assert (stat.S_IMODE(directory.st_mode), directory.st_uid) == (0o710, directory.st_gid)
     for name in ("server.json", "credentials.json", "master.key"):
         assert stat.S_IMODE(os.stat(server.data_dir / name).st_mode) == 0o600, name
 
@@ -199,7 +201,7 @@ def test_a_data_directory_that_is_too_open_is_tightened(new_server: MakeServer) 
     made.data_dir.mkdir(mode=0o777)
     made.data_dir.chmod(0o777)
     made.start()
-    assert stat.S_IMODE(os.stat(made.data_dir).st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(made.data_dir).st_mode) == 0o710
 
 
 def test_secrets_are_in_no_file_and_no_log(fresh_server: Server, functions_of: FunctionsOf) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness import inside, leftovers
+from harness import inside, leftovers, processes
 from harness.egress import set_egress
 from harness.functions import Functions
 from harness.metrics import metrics_of
@@ -253,7 +253,7 @@ def test_a_mounter_that_is_killed_is_replaced(fresh_server: Server, functions_of
     mounter = mounter_of(fresh_server)
     os.kill(mounter, signal.SIGKILL)
     assert functions.call(names[0])["directory"] == "/var/task"
-    until(lambda: mounter_of(fresh_server) not in (0, mounter), "there is another mounter")
+    until(lambda: processes.mounter(fresh_server.pid) not in (None, mounter), "there is another mounter")
     before = wait_for_stock(fresh_server)
     assert functions.call(names[1])["directory"] == "/var/task"
     assert metrics_of(fresh_server)[FROM_STOCK] == before[FROM_STOCK] + 1
@@ -354,21 +354,14 @@ def usage_of(server: Server) -> dict[str, int]:
 
 
 def launcher_of(server: Server) -> int:
-    """The launcher's process: the child of the server whose own child has its command line, too."""
-    return _launcher_and_mounter(server)[0]
+    """The launcher's process."""
+    launcher = processes.helper(server.pid, "launcher")
+    assert launcher is not None
+    return launcher
 
 
 def mounter_of(server: Server) -> int:
-    """The mounter's process; 0 when there is none."""
-    return _launcher_and_mounter(server)[1]
-
-
-def _launcher_and_mounter(server: Server) -> tuple[int, int]:
-    tree = leftovers.parents()
-    own = inside.namespaces_of(os.getpid()).get("pid")
-    for launcher in (pid for pid, parent in tree.items() if parent == server.pid):
-        if "__launcher" in leftovers.command_line(launcher):
-            children = [pid for pid, parent in tree.items() if parent == launcher]
-            mounters = [pid for pid in children if inside.namespaces_of(pid).get("pid") == own]
-            return launcher, min(mounters, default=0)
-    return 0, 0
+    """The mounter's process."""
+    mounter = processes.mounter(server.pid)
+    assert mounter is not None
+    return mounter

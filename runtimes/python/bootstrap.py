@@ -39,6 +39,7 @@ class Fault(Exception):
 
 # --- frames ---
 
+
 def read_frame():
     """Waits for one frame; gives its kind and a view of its payload. A closed socket ends the process."""
     data = os.read(CONTROL, READ_BYTES)
@@ -66,13 +67,15 @@ def read_frame():
 def send_frame(kind, log=b"", document=b""):
     """Sends one answer in as few writes as the socket's buffer allows."""
     identity = request_id.encode()
-    head = b"".join((
-        (HEADER_BYTES + len(identity) + len(log) + len(document)).to_bytes(4, "little"),
-        bytes((kind, len(identity))),
-        identity,
-        len(log).to_bytes(4, "little"),
-        log,
-    ))
+    head = b"".join(
+        (
+            (HEADER_BYTES + len(identity) + len(log) + len(document)).to_bytes(4, "little"),
+            bytes((kind, len(identity))),
+            identity,
+            len(log).to_bytes(4, "little"),
+            log,
+        )
+    )
     chunks = [memoryview(head), memoryview(document)]
     while chunks:
         count = os.writev(CONTROL, chunks)
@@ -128,6 +131,7 @@ def to_json(value):
 
 # --- errors ---
 
+
 def stack_of(error):
     """The frames of the function's own code, formatted as AWS formats them."""
     import traceback
@@ -179,6 +183,7 @@ def send_error(kind, error):
 
 
 # --- context ---
+
 
 class Record:
     """Attributes by name, None where nothing is known."""
@@ -365,6 +370,7 @@ class LoggingHook:
 
 
 # --- running ---
+
 
 def prepare():
     """Makes the interpreter what a function expects: search path, `exit`, unbuffered lines."""

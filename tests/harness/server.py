@@ -207,6 +207,7 @@ class Server:
         found += [f"network interface: {name}" for name in now.interfaces & {self.network_interface}]
         found += [f"packet filter: {name}" for name in now.tables & {f"wuwei-{self.name}"}]
         if cgroups:
+            found += [f"directory: {path}" for path in [Path("/run/wuwei") / self.name] if path.exists()]
             found += [f"cgroup: {path}" for path in sorted(tree.cgroups) if path.exists()]
         return found
 

@@ -20,6 +20,7 @@ INSTALL = {
     "mvn": "apt-get install -y maven",
     "node": "apt-get install -y nodejs",
     "npm": "apt-get install -y npm",
+    "systemd-analyze": "apt-get install -y systemd",
     "setpriv": "apt-get install -y util-linux",
 }
 

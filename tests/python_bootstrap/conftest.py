@@ -11,7 +11,10 @@ from harness.python_control import WAYS, Function, zygotes
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--interpreter", action="append", default=[], metavar="PATH",
+        "--interpreter",
+        action="append",
+        default=[],
+        metavar="PATH",
         help="run all tests with this interpreter (may be given several times; default: the one that runs pytest)",
     )
 

@@ -25,7 +25,9 @@ def test_a_missing_module_is_an_import_module_error(start):
     answer = init_error(start("import no_such_module"))
     assert answer.json == {
         "errorMessage": "Unable to import module 'app': No module named 'no_such_module'",
-        "errorType": "Runtime.ImportModuleError", "requestId": "", "stackTrace": [],
+        "errorType": "Runtime.ImportModuleError",
+        "requestId": "",
+        "stackTrace": [],
     }
     assert list(answer.json) == ["errorMessage", "errorType", "requestId", "stackTrace"]
     assert answer.log == (
@@ -69,8 +71,10 @@ def test_any_other_error_at_import_has_the_functions_frames_only(start):
     answer = init_error(function)
     assert answer.json["errorType"] == "ZeroDivisionError"
     assert answer.json["errorMessage"] == "division by zero"
-    places = [re.match(r'  File ".*/(\w+\.py)", line (\d+), in (\S+)\n', entry).groups()
-              for entry in answer.json["stackTrace"]]
+    places = [
+        re.match(r'  File ".*/(\w+\.py)", line (\d+), in (\S+)\n', entry).groups()
+        for entry in answer.json["stackTrace"]
+    ]
     assert places == [("app.py", "1", "<module>"), ("part.py", "3", "<module>"), ("part.py", "2", "f")]
 
 
@@ -106,8 +110,10 @@ def test_decimals_keep_their_digits_and_nan_is_nan(ready):
     code = "from decimal import Decimal as D\ndef handler(event, context):\n    return "
     for expression, expected in (
         ("D('1.10')", b"1.10"),
-        ("{'a': [D('0.1'), D('123456789012345678901234567890'), D('-1E+5')]}",
-         b'{"a": [0.1, 123456789012345678901234567890, -1E+5]}'),
+        (
+            "{'a': [D('0.1'), D('123456789012345678901234567890'), D('-1E+5')]}",
+            b'{"a": [0.1, 123456789012345678901234567890, -1E+5]}',
+        ),
         ("[D('NaN'), float('nan'), float('inf')]", b"[NaN, NaN, Infinity]"),
         ("{'text': 'D', 'd': D(2)}", b'{"text": "D", "d": 2}'),
     ):
@@ -133,8 +139,12 @@ def test_a_result_that_is_no_json_is_a_marshal_error(ready):
         function = ready(HEAD + "return " + expression)
         answer = function.invoke(request_id="r")
         assert answer.kind == "error"
-        assert answer.json == {"errorMessage": "Unable to marshal response: " + reason,
-                               "errorType": "Runtime.MarshalError", "requestId": "r", "stackTrace": []}
+        assert answer.json == {
+            "errorMessage": "Unable to marshal response: " + reason,
+            "errorType": "Runtime.MarshalError",
+            "requestId": "r",
+            "stackTrace": [],
+        }
         assert function.invoke().kind == "error"
 
 
@@ -158,12 +168,15 @@ def test_an_exception_tells_type_message_and_the_functions_frames(ready):
     path = str(function.log_path.parent / "app.py")
     assert answer.json["stackTrace"] == [
         '  File "%s", line 5, in handler\n    f()\n' % path,
-        '  File "%s", line 3, in f\n    raise Odd(\'it is\', 1)\n' % path,
+        "  File \"%s\", line 3, in f\n    raise Odd('it is', 1)\n" % path,
     ]
     assert answer.log.split("\n") == [
-        "[ERROR] Odd: ('it is', 1)", "Traceback (most recent call last):",
-        '\u00a0\u00a0File "%s", line 5, in handler' % path, "\u00a0\u00a0\u00a0\u00a0f()",
-        '\u00a0\u00a0File "%s", line 3, in f' % path, "\u00a0\u00a0\u00a0\u00a0raise Odd('it is', 1)",
+        "[ERROR] Odd: ('it is', 1)",
+        "Traceback (most recent call last):",
+        '\u00a0\u00a0File "%s", line 5, in handler' % path,
+        "\u00a0\u00a0\u00a0\u00a0f()",
+        '\u00a0\u00a0File "%s", line 3, in f' % path,
+        "\u00a0\u00a0\u00a0\u00a0raise Odd('it is', 1)",
     ]
 
 
@@ -185,8 +198,13 @@ def test_awkward_exceptions_are_reported_too(ready):
 
 
 def test_exits_and_interrupts_end_the_process(ready):
-    for statement, code in (("exit()", 0), ("quit(3)", 3), ("import sys; sys.exit(4)", 4),
-                            ("import os; os._exit(5)", 5), ("raise SystemExit('why')", 1)):
+    for statement, code in (
+        ("exit()", 0),
+        ("quit(3)", 3),
+        ("import sys; sys.exit(4)", 4),
+        ("import os; os._exit(5)", 5),
+        ("raise SystemExit('why')", 1),
+    ):
         function = ready(HEAD + "print('out'); " + statement)
         assert function.invoke() is None
         assert function.process.wait(20) == code, statement
@@ -215,9 +233,16 @@ def handler(event, context):
     assert 0 < values.pop("left") <= 3000
     assert values.pop("repr").startswith("LambdaContext([aws_request_id=r,log_group_name=/aws/lambda/f,")
     assert values == {
-        "function_name": "f", "function_version": "$LATEST", "invoked_function_arn": ARN, "memory_limit_in_mb": "128",
-        "aws_request_id": "r", "log_group_name": "/aws/lambda/f", "log_stream_name": "2026/11/20/[$LATEST]0",
-        "client_context": None, "tenant_id": None, "identity": [None, None],
+        "function_name": "f",
+        "function_version": "$LATEST",
+        "invoked_function_arn": ARN,
+        "memory_limit_in_mb": "128",
+        "aws_request_id": "r",
+        "log_group_name": "/aws/lambda/f",
+        "log_stream_name": "2026/11/20/[$LATEST]0",
+        "client_context": None,
+        "tenant_id": None,
+        "identity": [None, None],
     }
 
 
@@ -242,12 +267,20 @@ def test_the_trace_id_is_that_of_the_event(ready):
 
 
 def test_the_search_path_is_lambdas(ready, version):
-    function = ready("import sys\n" + HEAD + "return sys.path", environment={
-        "PYTHONPATH": "/extra/one:/extra/two:" + str(BOOTSTRAP.parent),
-    })
+    function = ready(
+        "import sys\n" + HEAD + "return sys.path",
+        environment={
+            "PYTHONPATH": "/extra/one:/extra/two:" + str(BOOTSTRAP.parent),
+        },
+    )
     path = function.invoke().json
-    assert path[:5] == [str(function.log_path.parent), "/opt/python/lib/python%d.%d/site-packages" % version,
-                        "/opt/python", "/extra/one", "/extra/two"]
+    assert path[:5] == [
+        str(function.log_path.parent),
+        "/opt/python/lib/python%d.%d/site-packages" % version,
+        "/opt/python",
+        "/extra/one",
+        "/extra/two",
+    ]
     assert any(entry.endswith("lib-dynload") for entry in path[5:])
     assert not [entry for entry in path if "dist-packages" in entry], "packages of the host"
     assert str(BOOTSTRAP.parent) not in path
@@ -276,9 +309,14 @@ def handler(event, context):
     values = ready(code).invoke().json
     assert [encoding.lower() for encoding in values.pop("encoding")] == ["utf-8", "utf-8", "utf-8"]
     assert values == {
-        "argv": ["bootstrap.py"], "main": "__main__", "user_site": False, "bytecode": False, "inheritable": False,
+        "argv": ["bootstrap.py"],
+        "main": "__main__",
+        "user_site": False,
+        "bytecode": False,
+        "inheritable": False,
         "stdin": "",
-        "exit": ["Use exit() or Ctrl-D (i.e. EOF) to exit", "Use quit() or Ctrl-D (i.e. EOF) to exit"], "site": False,
+        "exit": ["Use exit() or Ctrl-D (i.e. EOF) to exit", "Use quit() or Ctrl-D (i.e. EOF) to exit"],
+        "site": False,
     }
 
 
@@ -302,8 +340,13 @@ def test_output_is_written_before_the_answer_and_line_by_line(ready):
 
 
 def test_output_survives_streams_that_the_function_replaced_or_closed(ready):
-    for statement in ("sys.stdout = io.StringIO()", "sys.stdout = None", "sys.stdout.close()", "sys.stderr.close()",
-                      "del sys.stdout"):
+    for statement in (
+        "sys.stdout = io.StringIO()",
+        "sys.stdout = None",
+        "sys.stdout.close()",
+        "sys.stderr.close()",
+        "del sys.stdout",
+    ):
         function = ready("import io, sys\n" + HEAD + "print('kept'); %s; return 1" % statement)
         answer = function.invoke()
         assert answer is not None and answer.json == 1, statement
@@ -327,16 +370,23 @@ def handler(event, context):
 """
     function = ready(code, environment={"TZ": "Asia/Tokyo"})
     assert function.invoke("e", request_id="r-1").json == 1
-    expected = (LOG_LINE % ("WARNING", "", "at import 1") + LOG_LINE % ("ERROR", "r-1", "in handler e")
-                + LOG_LINE % ("DEBUG", "r-1", "deep"))
+    expected = (
+        LOG_LINE % ("WARNING", "", "at import 1")
+        + LOG_LINE % ("ERROR", "r-1", "in handler e")
+        + LOG_LINE % ("DEBUG", "r-1", "deep")
+    )
     assert re.fullmatch(expected, function.log), function.log
     function.invoke("f", request_id="r-2")
     assert re.search(LOG_LINE % ("ERROR", "r-2", "in handler f"), function.log)
 
 
 def test_logging_is_set_up_however_it_is_imported(ready):
-    for statement in ("import logging.handlers as logging_handlers; import logging", "from logging import getLogger",
-                      "import importlib; logging = importlib.import_module('logging')", "import concurrent.futures"):
+    for statement in (
+        "import logging.handlers as logging_handlers; import logging",
+        "from logging import getLogger",
+        "import importlib; logging = importlib.import_module('logging')",
+        "import concurrent.futures",
+    ):
         code = "%s\ndef handler(event, context):\n    import logging\n    logging.error('m')" % statement
         function = ready(code)
         function.invoke(request_id="r")
@@ -420,7 +470,11 @@ def handler(event, context):
     assert re.fullmatch(stamp, plain.pop("timestamp")) and re.fullmatch(stamp, document.pop("timestamp"))
     assert plain == {"level": "INFO", "message": "plain e", "logger": "root", "requestId": "r-1"}
     assert document == {
-        "level": "WARNING", "message": {"a": 1}, "logger": "x", "requestId": "r-1", "order": "無為",
+        "level": "WARNING",
+        "message": {"a": 1},
+        "logger": "x",
+        "requestId": "r-1",
+        "order": "無為",
     }
     assert error["message"] == "two\nlines"
     assert (error["errorType"], error["errorMessage"], error["level"]) == ("ValueError", "why", "ERROR")

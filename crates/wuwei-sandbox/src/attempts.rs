@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::defence::{Defence, Defences};
 use crate::frames::{Assignment, assignment};
+use crate::helper::HelperStarter;
 use crate::host::{LauncherClient, LauncherOptions, launch};
 use crate::instance::Usage;
 use crate::launcher::{Ahead, Bind, Isolation, LaunchRequest, Setup};
@@ -110,7 +111,9 @@ async fn start(
 ) -> io::Result<Arc<LauncherClient>> {
     let server = format!("attempts-{name}-{}", std::process::id());
     let setup = Setup { server, template: directory.join(name), isolation: Isolation::Full };
-    LauncherClient::start(LauncherOptions { program, arguments, setup }).await.map_err(io::Error::other)
+    LauncherClient::start(LauncherOptions { starter: HelperStarter::Own { program, arguments }, setup })
+        .await
+        .map_err(io::Error::other)
 }
 
 /// Lines of standard input, read by a thread of their own.

@@ -6,6 +6,7 @@ mod findings;
 pub use findings::{Finding, Status};
 
 pub(crate) use facts::HostFacts;
+pub(crate) use findings::UNLIMITED;
 
 use crate::sandbox::{Sandbox, SandboxOptions};
 
@@ -13,16 +14,18 @@ use crate::sandbox::{Sandbox, SandboxOptions};
 pub async fn examine(options: SandboxOptions) -> Vec<Finding> {
     let facts = HostFacts::read();
     let runtimes = findings::of_runtimes(&options.runtimes);
-    let mut findings = findings::of_host(&facts);
+    let mut egress = None;
     let attempt = match Sandbox::start(options).await {
         Ok(sandbox) => {
-            findings.push(findings::of_egress(sandbox.egress_lack()));
+            egress = Some(findings::of_egress(sandbox.egress_lack()));
             sandbox.shut_down().await;
             None
         }
         Err(error) => Some(error.to_string()),
     };
-    findings.insert(0, findings::of_attempt(attempt.as_deref(), facts.root));
+    let mut findings = vec![findings::of_attempt(attempt.as_deref(), facts.root)];
+    findings.extend(findings::of_host(&facts, attempt.is_none()));
+    findings.extend(egress);
     findings.push(runtimes);
     findings
 }

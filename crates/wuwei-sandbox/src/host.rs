@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::cgroup::{LimitFile, Limits, raise};
 use crate::defence::Defences;
 use crate::egress::{Lease, Network};
+use crate::helper::HelperStarter;
 use crate::instance::ProcessExit;
 use crate::launcher::{Bind, Isolation, LaunchRequest, Setup};
 use crate::process::{ProcessControls, SandboxedProcess};
@@ -37,9 +38,8 @@ pub enum StartSandboxError {
 /// How to start launchers.
 #[derive(Clone, Debug)]
 pub(crate) struct LauncherOptions {
-    /// Program and arguments whose `main` calls [`crate::run_launcher`].
-    pub(crate) program: PathBuf,
-    pub(crate) arguments: Vec<String>,
+    /// Starts what calls [`crate::run_launcher`].
+    pub(crate) starter: HelperStarter,
     /// First message.
     pub(crate) setup: Setup,
 }

@@ -1,5 +1,6 @@
 //! What the engine sees of a sandbox: instances that initialise, answer invocations, freeze and stop.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +14,8 @@ use crate::relay::InstanceIdentity;
 use crate::stock::StockSnapshot;
 use crate::stream::StreamSink;
 
-/// All that is needed to start one execution environment.
-#[derive(Clone, Debug)]
+/// All that is needed to start one execution environment. `Debug` shows nothing of the environment.
+#[derive(Clone)]
 pub struct InstanceSpec {
     /// 32 lower-case hexadecimal digits, unique in the life of the data directory; also ends the log stream's name.
     pub instance_id: String,
@@ -38,8 +39,9 @@ pub struct InstanceSpec {
     pub egress: Option<EgressPolicy>,
 }
 
-/// A function that may be called soon: what of it decides on which sandboxes can be built ahead for it.
-#[derive(Clone, Debug)]
+/// A function that may be called soon: what of it decides on which sandboxes can be built ahead for it. `Debug` shows
+/// nothing of the environment.
+#[derive(Clone)]
 pub struct ExpectedInstance {
     /// Runtime identifier.
     pub runtime: Runtime,
@@ -51,6 +53,19 @@ pub struct ExpectedInstance {
     pub ephemeral_mb: u32,
     /// What it may reach; the server's default when there is none.
     pub egress: Option<EgressPolicy>,
+}
+
+impl fmt::Debug for ExpectedInstance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ExpectedInstance").field("runtime", &self.runtime).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for InstanceSpec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("InstanceSpec");
+        shown.field("instance_id", &self.instance_id).field("runtime", &self.runtime).finish_non_exhaustive()
+    }
 }
 
 /// One event on its way into an instance.

@@ -16,7 +16,10 @@ mod zygotes;
 
 pub(crate) use channel::{Received, receive, send};
 pub(crate) use enclosure::{RELAY_PORT, RUNTIME_API_PORT, Step, at_step};
-pub use process::run_launcher;
+pub(crate) use process::appointed_template;
+pub use process::{run_launcher, run_launcher_for};
 pub(crate) use protocol::{
     Ahead, Bind, Event, Isolation, LaunchRequest, MountAnswer, MountOrder, Request, Setup, ZygoteKind,
 };
+pub use users::HOST_USERS;
+pub(crate) use users::{HostUsers, claim_name};

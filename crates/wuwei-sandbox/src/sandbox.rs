@@ -13,12 +13,14 @@ use wuwei_model::{CodeDigest, Runtime};
 use crate::defence::Defences;
 use crate::discovery::Runtimes;
 use crate::egress::{Egress, EgressOptions, FillerOptions};
+use crate::helper::HelperStarter;
 use crate::host::{LauncherClient, LauncherOptions, StartSandboxError, launch, probe};
 use crate::instance::{ExpectedInstance, Instance, InstanceFactory, InstanceSpec, LaunchError};
 use crate::launcher::{Bind, Isolation, LaunchRequest, RELAY_PORT, RUNTIME_API_PORT, Setup};
 use crate::process::SandboxedProcess;
 use crate::relay::{Relay, RelayServer, RelayService, announce};
 use crate::runtimes::{RuntimeLayout, instance_of, runtime_files};
+use crate::steward::{Helper, Steward};
 use crate::stock::{Stock, StockOptions, StockSnapshot, Supplies};
 
 /// How much isolation is wanted.
@@ -41,6 +43,8 @@ pub struct SandboxOptions {
     pub launcher_program: PathBuf,
     /// Arguments of the launcher.
     pub launcher_arguments: Vec<String>,
+    /// Starts launcher and filler in place of this process, where that is not root any more.
+    pub steward: Option<Steward>,
     /// What the host offers.
     pub runtimes: Runtimes,
     /// What functions reach.
@@ -71,7 +75,12 @@ impl Sandbox {
         let runtime_dir = run_dir.join("runtime");
         write_runtime_files(&runtime_dir).map_err(StartSandboxError::Launcher)?;
         let isolation = match options.mode {
-            SandboxMode::Full => Isolation::Full,
+            SandboxMode::Full => {
+                // Not left to the umask: a launcher that a steward has started is of the group only.
+                let mode = fs::Permissions::from_mode(0o750);
+                fs::set_permissions(&run_dir, mode).map_err(StartSandboxError::Launcher)?;
+                Isolation::Full
+            }
             SandboxMode::Reduced => {
                 open_for_passage(&options.data_dir, &run_dir).map_err(StartSandboxError::Launcher)?;
                 Isolation::Reduced
@@ -79,16 +88,14 @@ impl Sandbox {
         };
         let server = server_name(&options.data_dir);
         let filler = options.egress.filler_arguments.filter(|_| isolation == Isolation::Full).map(|arguments| {
-            let program = options.launcher_program.clone();
-            FillerOptions { program, arguments, server: server.clone(), stocked: options.egress.default.clone() }
+            let own = HelperStarter::Own { program: options.launcher_program.clone(), arguments };
+            let starter = starter_of(options.steward.as_ref(), Helper::Filler).unwrap_or(own);
+            FillerOptions { starter, server: server.clone(), stocked: options.egress.default.clone() }
         });
         let setup = Setup { server, template: run_dir.join("root"), isolation };
-        let client = LauncherClient::start(LauncherOptions {
-            program: options.launcher_program,
-            arguments: options.launcher_arguments,
-            setup,
-        })
-        .await?;
+        let own = HelperStarter::Own { program: options.launcher_program, arguments: options.launcher_arguments };
+        let starter = starter_of(options.steward.as_ref(), Helper::Launcher).unwrap_or(own);
+        let client = LauncherClient::start(LauncherOptions { starter, setup }).await?;
         if let Err(error) = probe(&client, isolation).await {
             client.shut_down().await;
             return Err(error);
@@ -288,8 +295,12 @@ fn set_path(environment: &mut Vec<(String, String)>, layout: &RuntimeLayout) {
     }
 }
 
+fn starter_of(steward: Option<&Steward>, helper: Helper) -> Option<HelperStarter> {
+    steward.map(|steward| HelperStarter::Steward(steward.clone(), helper))
+}
+
 /// Twelve hexadecimal digits that stand for a data directory.
-fn server_name(data_dir: &Path) -> String {
+pub(crate) fn server_name(data_dir: &Path) -> String {
     let canonical = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
     CodeDigest::of(canonical.as_os_str().as_encoded_bytes()).to_hex().chars().take(12).collect()
 }

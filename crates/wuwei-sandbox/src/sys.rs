@@ -20,7 +20,7 @@ pub(crate) use descriptors::{
 pub(crate) use execute::execute;
 pub(crate) use landlock::landlock_version;
 pub(crate) use mount::{MountAttributes, set_mount_attributes};
-pub(crate) use namespace::enter_new_network_namespace;
+pub(crate) use namespace::{enter_new_mount_namespace, enter_new_network_namespace};
 pub(crate) use network::bring_loopback_up;
 pub(crate) use seccomp::{FilterInstruction, install_filter};
 

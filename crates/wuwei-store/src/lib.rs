@@ -21,7 +21,7 @@ pub use egress::{DamagedEgressError, EgressRules};
 pub use error::{OpenStoreError, StoreError};
 pub use functions::{AccountUsage, DamagedRecordError, Function, Functions, Guarantee, RecordError};
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
-pub use lock::DataDirectoryError;
+pub use lock::{DataDirectoryError, DirectoryLock};
 pub use packages::{AdmittedPackage, PackageError, PackageUse, Packages};
 pub use schema::SchemaError;
 pub use sqlite::OpenDatabaseError;

@@ -1,10 +1,14 @@
 //! One server per data directory, and nobody else in it.
 
+mod hand_over;
+
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 /// Name of the lock file below the data directory.
@@ -71,7 +75,8 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Dat
 ///
 /// It is an advisory lock (`flock`) of the open file, which is closed on exec: helper processes do not inherit it.
 #[derive(Debug)]
-pub(crate) struct DirectoryLock {
+pub struct DirectoryLock {
+    directory: PathBuf,
     // Held, never read: closing the file is what gives the lock back.
     _file: File,
 }
@@ -79,14 +84,26 @@ pub(crate) struct DirectoryLock {
 impl DirectoryLock {
     /// Makes `directory` if need be (0700), checks that it is ours alone, and locks it.
     pub(crate) fn acquire(directory: &Path) -> Result<Self, DataDirectoryError> {
-        make_private(directory)?;
+        Self::acquire_from(directory, 0..0)
+    }
+
+    /// As [`crate::Store::open`] does, for a caller who is root, and also when one of the users `previous` has the
+    /// directory: for [`DirectoryLock::hand_over`].
+    ///
+    /// # Errors
+    /// When the directory is used by another server, or is not for this one.
+    pub fn acquire_from(directory: &Path, previous: Range<u32>) -> Result<Self, DataDirectoryError> {
+        make_private(directory, previous)?;
         let path = directory.join(LOCK_FILE);
+        let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // The directory may belong to a user whom root must not be led astray by.
+            .custom_flags(no_link)
             .open(&path)
             .map_err(failed("open", &path))?;
         match file.try_lock() {
@@ -97,7 +114,38 @@ impl DirectoryLock {
             Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
         }
         write_pid(&mut file).map_err(failed("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { directory: directory.to_owned(), _file: file })
+    }
+
+    /// The locked directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The same directory under another path, from now on.
+    #[must_use]
+    pub fn known_as(self, directory: PathBuf) -> Self {
+        Self { directory, ..self }
+    }
+
+    /// User that it belongs to.
+    ///
+    /// # Errors
+    /// When it cannot be examined.
+    pub fn owner(&self) -> Result<u32, DataDirectoryError> {
+        let metadata = std::fs::metadata(&self.directory).map_err(failed("examine", &self.directory))?;
+        Ok(metadata.uid())
+    }
+
+    /// Gives the directory, and all in it that is the server's, to this user and group. The group may pass through it,
+    /// nobody else may. What belongs to them already is left as it is. The caller is root.
+    ///
+    /// # Errors
+    /// When something cannot be given away.
+    pub fn hand_over(&self, user: u32, group: u32) -> Result<(), DataDirectoryError> {
+        let owner = self.owner()?;
+        hand_over::hand_over(&self.directory, owner, user, group).map_err(failed("give away", &self.directory))
     }
 }
 
@@ -113,7 +161,7 @@ fn write_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn make_private(directory: &Path) -> Result<(), DataDirectoryError> {
+fn make_private(directory: &Path, previous: Range<u32>) -> Result<(), DataDirectoryError> {
     if let Some(parent) = directory.parent() {
         std::fs::create_dir_all(parent).map_err(failed("create directory", parent))?;
     }
@@ -127,11 +175,13 @@ fn make_private(directory: &Path) -> Result<(), DataDirectoryError> {
         return Err(DataDirectoryError::NotADirectory { directory: directory.to_owned() });
     }
     let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    if owner != user {
+    if owner != user && !(user == 0 && previous.contains(&owner)) {
         return Err(DataDirectoryError::OtherOwner { directory: directory.to_owned(), owner, user });
     }
     let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 == 0 {
+    // One that was handed over: a server may be at work in it.
+    let passage = if owner == user { 0 } else { 0o010 };
+    if mode & 0o077 & !passage == 0 {
         return Ok(());
     }
     // `--data-dir /tmp` must not close /tmp: only a directory that is empty or already ours is tightened.

@@ -46,8 +46,20 @@ impl Store {
     /// What an interrupted deployment left behind, and packages that no function refers to, are removed.
     pub async fn open(data_dir: &Path) -> Result<Self, OpenStoreError> {
         let directory = data_dir.to_owned();
+        let locked = tokio::task::spawn_blocking(move || DirectoryLock::acquire(&directory)).await;
+        Self::open_locked(locked.expect("locking does not panic, and nobody cancels it")?).await
+    }
+
+    /// As [`Store::open`], in a data directory that was locked before.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_locked(lock: DirectoryLock) -> Result<Self, OpenStoreError> {
+        let data_dir = lock.directory().to_owned();
+        let directory = data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || open_blocking(&directory)).await;
-        let (lock, vault, database) = opened.expect("opening does not panic, and nobody cancels it")?;
+        let (vault, database) = opened.expect("opening does not panic, and nobody cancels it")?;
+        let data_dir = data_dir.as_path();
         let lock = Arc::new(lock);
         let vault = Arc::new(vault);
         let database: Arc<dyn KeyValue> = Arc::new(database);
@@ -98,14 +110,13 @@ impl Drop for Parts {
     }
 }
 
-fn open_blocking(directory: &Path) -> Result<(DirectoryLock, Vault, SqliteKeyValue), OpenStoreError> {
-    let lock = DirectoryLock::acquire(directory)?;
+fn open_blocking(directory: &Path) -> Result<(Vault, SqliteKeyValue), OpenStoreError> {
     let path = directory.join(DATABASE_FILE);
     // A newer database is refused, and a missing key noticed, before anything is written.
     let is_new = sqlite::schema_version(&path, MIGRATIONS)? == 0;
     let vault = Vault::open(directory, is_new)?;
     let database = SqliteKeyValue::open(&path, MIGRATIONS)?;
-    Ok((lock, vault, database))
+    Ok((vault, database))
 }
 
 async fn check_master_key(database: &dyn KeyValue, vault: &Vault, directory: &Path) -> Result<(), OpenStoreError> {

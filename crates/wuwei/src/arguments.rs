@@ -87,12 +87,26 @@ pub(crate) enum Command {
     Doctor,
     /// Print a completion script for a shell
     Completions(CompletionsOptions),
+    /// Starts the other helpers of a server that was started by root; started by it
+    #[command(name = "__steward", hide = true)]
+    Steward,
     /// Builds sandboxes for the server; started by it
     #[command(name = "__launcher", hide = true)]
-    Launcher,
+    Launcher(HelperOptions),
     /// Makes networks for the server; started by it
     #[command(name = "__filler", hide = true)]
-    Filler,
+    Filler(HelperOptions),
+}
+
+/// What a steward appoints.
+#[derive(Debug, Args)]
+pub(crate) struct HelperOptions {
+    /// Name of the server
+    #[arg(long, requires = "first_user")]
+    pub(crate) server: Option<String>,
+    /// First of its host users
+    #[arg(long, requires = "server")]
+    pub(crate) first_user: Option<u32>,
 }
 
 #[derive(Debug, Default, Args)]

@@ -7,10 +7,11 @@ use serde::Serialize;
 use wuwei_model::EgressPolicy;
 use wuwei_sandbox::doctor::{Finding, Status};
 use wuwei_sandbox::{
-    EgressOptions, OfferedRuntime, Runtimes, Sandbox, SandboxOptions, SearchPaths, StartSandboxError, StockOptions,
+    Appointment, EgressOptions, HelperCommands, OfferedRuntime, Runtimes, Sandbox, SandboxOptions, SearchPaths,
+    StartSandboxError, Steward, StockOptions,
 };
 
-use crate::arguments::SandboxMode;
+use crate::arguments::{HelperOptions, SandboxMode};
 use crate::config::{Environment, Settings};
 use crate::failure::{Exit, Failure};
 
@@ -18,6 +19,8 @@ use crate::failure::{Exit, Failure};
 pub(crate) const LAUNCHER_COMMAND: &str = "__launcher";
 /// Hidden command under which the binary becomes a filler.
 const FILLER_COMMAND: &str = "__filler";
+/// Hidden command under which the binary becomes a steward.
+pub(crate) const STEWARD_COMMAND: &str = "__steward";
 
 /// A sandbox that is ready to start instances.
 pub(crate) struct ComposedSandbox {
@@ -92,26 +95,26 @@ impl From<Finding> for HostFinding {
 /// The failure is [`Exit::NoSandbox`] when the host lacks what `settings.sandbox` asks for.
 pub(crate) async fn compose_sandbox(
     settings: &Settings,
-    environment: &Environment,
+    found: Runtimes,
+    steward: Option<Steward>,
 ) -> Result<ComposedSandbox, Failure> {
-    let found = discover(environment).await?;
+    let was_root = steward.is_some();
     let (mode, found) = match settings.sandbox {
         SandboxMode::Full => (wuwei_sandbox::SandboxMode::Full, found),
-        SandboxMode::Reduced if rustix::process::geteuid().is_root() => {
-            (wuwei_sandbox::SandboxMode::Reduced, found.reachable_by_others())
-        }
+        SandboxMode::Reduced if was_root => (wuwei_sandbox::SandboxMode::Reduced, found.reachable_by_others()),
         SandboxMode::Reduced => (wuwei_sandbox::SandboxMode::Reduced, found),
     };
     let runtimes = found.list().iter().map(describe).collect();
     let sandbox = {
         let mut options = options(settings.data_dir.clone(), mode, found, settings.egress.clone());
+        options.steward = steward;
         options.stock.blanks_max = settings.stock;
         options.stock.memory_mb = settings.stock_memory_mb;
         Sandbox::start(options).await.map_err(no_sandbox)?
     };
     if settings.sandbox == SandboxMode::Reduced {
         tracing::warn!("reduced sandbox: functions see this machine's files and network");
-        if !rustix::process::geteuid().is_root() {
+        if !was_root {
             tracing::warn!(
                 "reduced sandbox as an ordinary user: functions run as your user and can read the server's keys"
             );
@@ -122,23 +125,43 @@ pub(crate) async fn compose_sandbox(
     Ok(ComposedSandbox { sandbox: Arc::new(sandbox), runtimes })
 }
 
-/// The body of the hidden `__launcher` command: this process becomes the launcher and ends with it.
-pub(crate) fn run_launcher() -> Result<Exit, Failure> {
+/// The body of the hidden `__steward` command: this process becomes the steward and ends with it.
+pub(crate) fn run_steward() -> Result<Exit, Failure> {
     crate::up::start_telemetry(None)?;
-    wuwei_sandbox::run_launcher().map_err(|error| Failure::local("cannot run the sandbox launcher").because(error))?;
+    let commands = HelperCommands { launcher: LAUNCHER_COMMAND, filler: FILLER_COMMAND };
+    wuwei_sandbox::run_steward(commands).map_err(|error| Failure::local("cannot run the steward").because(error))?;
+    Ok(Exit::Done)
+}
+
+/// The body of the hidden `__launcher` command: this process becomes the launcher and ends with it.
+pub(crate) fn run_launcher(options: &HelperOptions) -> Result<Exit, Failure> {
+    crate::up::start_telemetry(None)?;
+    let ran = match appointment_of(options) {
+        Some(appointment) => wuwei_sandbox::run_launcher_for(&appointment),
+        None => wuwei_sandbox::run_launcher(),
+    };
+    ran.map_err(|error| Failure::local("cannot run the sandbox launcher").because(error))?;
     Ok(Exit::Done)
 }
 
 /// The body of the hidden `__filler` command: this process becomes the filler and ends with it.
-pub(crate) fn run_filler() -> Result<Exit, Failure> {
+pub(crate) fn run_filler(options: &HelperOptions) -> Result<Exit, Failure> {
     crate::up::start_telemetry(None)?;
-    wuwei_sandbox::run_filler().map_err(|error| Failure::local("cannot make networks of functions").because(error))?;
+    wuwei_sandbox::run_filler(appointment_of(options).as_ref())
+        .map_err(|error| Failure::local("cannot make networks of functions").because(error))?;
     Ok(Exit::Done)
+}
+
+fn appointment_of(options: &HelperOptions) -> Option<Appointment> {
+    let (server, first_user) = options.server.clone().zip(options.first_user)?;
+    Some(Appointment { server, first_user })
 }
 
 /// What this host offers to sandboxes.
 pub(crate) async fn examine_host(environment: &Environment) -> Result<Vec<HostFinding>, Failure> {
-    let runtimes = discover(environment).await?;
+    let looked_at = environment.clone();
+    let runtimes = tokio::task::spawn_blocking(move || discover(&looked_at)).await;
+    let runtimes = runtimes.map_err(|error| Failure::local("cannot look for language runtimes").because(error))?;
     let scratch = tempfile::Builder::new()
         .prefix("wuwei-doctor-")
         .tempdir()
@@ -161,14 +184,15 @@ fn options(
         // This very program, also when its file was replaced by a newer version since it started.
         launcher_program: PathBuf::from("/proc/self/exe"),
         launcher_arguments: vec![LAUNCHER_COMMAND.to_owned()],
+        steward: None,
         runtimes,
         egress: EgressOptions { filler_arguments: Some(vec![FILLER_COMMAND.to_owned()]), default: egress },
         stock: StockOptions::default(),
     }
 }
 
-/// Looks for interpreters; asks each for its version, so it is kept off the event loop.
-async fn discover(environment: &Environment) -> Result<Runtimes, Failure> {
+/// Looks for interpreters; asks each for its version, so it must be kept off the event loop.
+pub(crate) fn discover(environment: &Environment) -> Runtimes {
     let mut directories = vec![PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")];
     directories.extend(environment.path.iter().filter(|path| path.is_absolute()).cloned());
     let home = environment.home.as_ref();
@@ -178,8 +202,7 @@ async fn discover(environment: &Environment) -> Result<Runtimes, Failure> {
         uv_python_dir: home.map(|home| home.join(".local/share/uv/python")),
         node_roots: node_roots(environment),
     };
-    let found = tokio::task::spawn_blocking(move || Runtimes::discover(&paths)).await;
-    found.map_err(|error| Failure::local("cannot look for language runtimes").because(error))
+    Runtimes::discover(&paths)
 }
 
 /// Where nvm, fnm and Volta keep their installations.

@@ -39,24 +39,31 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
-    // Launcher and filler stay single-threaded, so they are entered before any runtime exists.
+    // Helpers stay single-threaded, so they are entered before any runtime exists.
     match &arguments.command {
-        Command::Launcher => return compose::run_launcher(),
-        Command::Filler => return compose::run_filler(),
+        Command::Steward => return compose::run_steward(),
+        Command::Launcher(options) => return compose::run_launcher(options),
+        Command::Filler(options) => return compose::run_filler(options),
         _ => {}
     }
     let environment = Environment::read();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let session = Session { console, environment, data_dir: arguments.data_dir };
+    match arguments.command {
+        Command::Up(options) => up::run(&session, &options),
+        command => asynchronous_runtime()?.block_on(dispatch(command, &session)),
+    }
+}
+
+fn asynchronous_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::local("cannot start the asynchronous runtime").because(error))?;
-    let session = Session { console, environment, data_dir: arguments.data_dir };
-    runtime.block_on(dispatch(arguments.command, &session))
+        .map_err(|error| Failure::local("cannot start the asynchronous runtime").because(error))
 }
 
 async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> {
     match command {
-        Command::Up(options) => Box::pin(up::run(session, options)).await,
+        Command::Up(options) => up::run(session, &options),
         Command::Deploy(options) => Box::pin(commands::deploy::run(session, options)).await,
         Command::Invoke(options) => commands::invoke::run(session, options).await,
         Command::Logs(options) => commands::logs::run(session, options).await,
@@ -69,7 +76,8 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Key(options) => commands::key::run(session, options.action).await,
         Command::Doctor => commands::doctor::run(session).await,
         Command::Completions(options) => commands::completions::run(session, options.shell),
-        Command::Launcher => compose::run_launcher(),
-        Command::Filler => compose::run_filler(),
+        Command::Steward => compose::run_steward(),
+        Command::Launcher(options) => compose::run_launcher(&options),
+        Command::Filler(options) => compose::run_filler(&options),
     }
 }

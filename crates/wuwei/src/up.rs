@@ -2,6 +2,7 @@
 
 mod credentials;
 mod greeting;
+mod ground;
 mod server_file;
 mod signals;
 mod telemetry;
@@ -10,15 +11,15 @@ mod way_back;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use wuwei_engine::{Engine, EngineOptions};
 use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
 use wuwei_recorder::{LogLimits, Recorder};
-use wuwei_sandbox::{InstanceFactory, Sandbox};
+use wuwei_sandbox::{InstanceFactory, Sandbox, Steward};
 use wuwei_store::Store;
 
 use crate::arguments::UpOptions;
@@ -26,6 +27,7 @@ use crate::commands::Session;
 use crate::compose::{self, ComposedSandbox, HostRuntime};
 use crate::config::Settings;
 use crate::failure::{Exit, Failure};
+use ground::Ground;
 use server_file::ServerFile;
 use signals::Signals;
 use way_back::WayBack;
@@ -38,18 +40,22 @@ pub(crate) use telemetry::start as start_telemetry;
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
 
 /// Runs the server until a signal ends it.
-pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, Failure> {
-    let settings = Settings::load(&options, session.data_dir.as_deref(), &session.environment)?;
-    telemetry::start(session.environment.log_filter.as_deref())?;
-    raise_descriptor_limit();
+pub(crate) fn run(session: &Session, options: &UpOptions) -> Result<Exit, Failure> {
+    // Before there is a runtime: a process with one thread can change its user as a whole.
+    let ground = ground::prepare(session, options)?;
+    crate::asynchronous_runtime()?.block_on(Box::pin(run_on(session, ground)))
+}
+
+async fn run_on(session: &Session, ground: Ground) -> Result<Exit, Failure> {
+    let Ground { settings, listener, lock, runtimes, steward } = ground;
     let signals = Signals::listen()?;
-    // Before anything is written: a port that is taken leaves no new data directory behind.
-    let listener = bind(settings.listen).await?;
-    let store = open_store(&settings).await?;
+    let listener = TcpListener::from_std(listener)
+        .map_err(|error| Failure::local("cannot wait for connections").because(error))?;
+    let store = Store::open_locked(lock).await.map_err(not_started)?;
     let (logs, ledger) = (settings.data_dir.join("logs"), settings.data_dir.join("ledger"));
     let recorder = Recorder::open(&logs, &ledger, log_limits(&settings))
         .map_err(|error| Failure::local("cannot open the recorder").because(error))?;
-    let ComposedSandbox { sandbox, runtimes } = compose::compose_sandbox(&settings, &session.environment).await?;
+    let ComposedSandbox { sandbox, runtimes } = compose::compose_sandbox(&settings, runtimes, steward.clone()).await?;
     let engine = Engine::start(
         engine_options(&settings),
         Arc::clone(&sandbox) as Arc<dyn InstanceFactory>,
@@ -58,15 +64,44 @@ pub(crate) async fn run(session: &Session, options: UpOptions) -> Result<Exit, F
     );
     let parts =
         Parts { store, recorder: recorder.clone(), engine: engine.clone(), sandbox: Arc::clone(&sandbox), runtimes };
+    let abandoned = Arc::new(AtomicBool::new(false));
+    let watch =
+        steward.clone().map(|steward| tokio::spawn(stop_without(steward, signals.clone(), Arc::clone(&abandoned))));
     let served = serve(session, &settings, listener, parts, &signals).await;
+    let abandoned = abandoned.load(Ordering::Acquire);
     tokio::select! {
         () = engine.shutdown(served.as_ref().copied().unwrap_or_default()) => {}
         () = signals.at_least(2) => engine.shutdown(Duration::ZERO).await,
     }
     sandbox.shut_down().await;
+    if let Some(watch) = watch {
+        // From here on its end is as it should be.
+        watch.abort();
+    }
+    if let Some(steward) = steward {
+        steward.shut_down().await;
+    }
     recorder.flush().await;
     tracing::info!("stopped");
-    served.map(|_left| Exit::Done)
+    match served {
+        Ok(_left) if abandoned => {
+            let what = "cannot go on without the steward, which has ended";
+            Err(Failure::local(what).hint("start the server again"))
+        }
+        served => served.map(|_left| Exit::Done),
+    }
+}
+
+/// Without its steward a server could never replace a launcher: better it drains now, and is started again.
+async fn stop_without(steward: Steward, signals: Signals, abandoned: Arc<AtomicBool>) {
+    match steward.ended().await {
+        Ok(()) => {
+            tracing::error!("the steward has ended, so no helper can be started any more: the server stops");
+            abandoned.store(true, Ordering::Release);
+            signals.raise();
+        }
+        Err(error) => tracing::warn!(%error, "the steward's end cannot be watched"),
+    }
 }
 
 /// What the gateway is built from.
@@ -133,15 +168,6 @@ async fn serve(
     Ok(left)
 }
 
-/// Takes as many descriptors as this process may have: many systems start with 1,024, which idle connections alone use up.
-fn raise_descriptor_limit() {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
-    }
-}
-
 /// All logs may take a tenth of the disk, and no more than the default, unless the configuration says otherwise.
 fn log_limits(settings: &Settings) -> LogLimits {
     let tenth_of_disk = || match rustix::fs::statvfs(&settings.data_dir) {
@@ -157,12 +183,8 @@ fn log_limits(settings: &Settings) -> LogLimits {
     LogLimits { function_bytes: settings.log_bytes_per_function, total_bytes }
 }
 
-async fn open_store(settings: &Settings) -> Result<Store, Failure> {
-    Store::open(&settings.data_dir).await.map_err(|error| {
-        Failure::local("cannot start the server")
-            .because(error)
-            .hint("another directory can be named with --data-dir DIR")
-    })
+fn not_started(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::local("cannot start the server").because(error).hint("another directory can be named with --data-dir DIR")
 }
 
 fn engine_options(settings: &Settings) -> EngineOptions {
@@ -172,14 +194,6 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         memory_budget_mb: settings.memory_mb,
         init_limit: Duration::from_secs(wuwei_model::limits::INIT_S_MAX),
     }
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::local(format!("cannot listen on `{address}`"))
-            .because(error)
-            .hint("choose another address with --listen, for example --listen 127.0.0.1:0 for a free port")
-    })
 }
 
 /// The URL under which this machine reaches a listener.

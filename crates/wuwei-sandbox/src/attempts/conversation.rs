@@ -55,6 +55,7 @@ impl Conversations {
             mode: SandboxMode::Full,
             launcher_program: program,
             launcher_arguments: arguments,
+            steward: None,
             runtimes: runtimes.clone(),
             egress: EgressOptions { filler_arguments: None, default: EgressPolicy::None },
             stock: StockOptions::default(),

@@ -110,6 +110,12 @@ impl Hierarchies {
         Ok(hierarchies)
     }
 
+    /// As [`Hierarchies::prepare`], on this host and for the calling process.
+    pub(crate) fn prepare_here(server: &str) -> Result<Self, CgroupError> {
+        let own_cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        Self::prepare(&Mounts::of_this_host(), &own_cgroups, server)
+    }
+
     /// Makes the directories of a server that does not exist, and removes them again, to learn whether it is allowed.
     pub(crate) fn try_out(mounts: &Mounts) -> Result<(), String> {
         let own_cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

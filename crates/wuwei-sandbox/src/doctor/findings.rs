@@ -40,6 +40,10 @@ impl Finding {
 /// Oldest kernel with every call that the launcher makes (`mount_setattr`, 5.12; `cgroup.kill`, 5.14).
 const KERNEL_MIN: (u32, u32) = (5, 14);
 
+/// What an ordinary user's server lacks without control groups; root's does not start.
+pub(crate) const UNLIMITED: &str = "memory, CPU and processes of functions are not limited, their memory is not measured, and what \
+                         they leave running between calls goes on";
+
 const REDUCED_AS_ROOT: &str = "functions can only run with `--sandbox=reduced`: they see the host's files and network";
 const REDUCED_AS_USER: &str = "functions can only run with `--sandbox=reduced`: they see the host's files and network, run as \
                                your user and can read the server's keys (`master.key`, `credentials.json`)";
@@ -57,8 +61,10 @@ pub(super) fn of_attempt(failure: Option<&str>, root: bool) -> Finding {
     }
 }
 
-pub(super) fn of_host(facts: &HostFacts) -> Vec<Finding> {
-    vec![kernel(facts), privilege(facts), cgroups(facts), user_namespaces(facts), seccomp(facts), landlock(facts)]
+/// `works` is whether a full sandbox could be built.
+pub(super) fn of_host(facts: &HostFacts, works: bool) -> Vec<Finding> {
+    let namespaces = user_namespaces(facts, works);
+    vec![kernel(facts), privilege(facts), cgroups(facts), namespaces, seccomp(facts), landlock(facts)]
 }
 
 fn kernel(facts: &HostFacts) -> Finding {
@@ -72,7 +78,10 @@ fn kernel(facts: &HostFacts) -> Finding {
 
 fn privilege(facts: &HostFacts) -> Finding {
     if facts.root {
-        return Finding::good("privilege", "root: each instance gets a host user of its own");
+        return Finding::good(
+            "privilege",
+            "root, which the server gives up: it and each instance get a host user of their own",
+        );
     }
     let costs = "all instances share your host user, and limits need a delegated control group";
     Finding::lacking("privilege", Status::Degraded, "an ordinary user", costs, "run `wuwei up` as root")
@@ -96,9 +105,9 @@ fn cgroups(facts: &HostFacts) -> Finding {
         ),
         (false, false, _) => Finding::lacking(
             "cgroups",
-            Status::Missing,
+            if facts.root { Status::Missing } else { Status::Degraded },
             "no memory controller",
-            "memory, CPU and processes of functions cannot be limited",
+            UNLIMITED,
             "mount a cgroup hierarchy with the memory, cpu and pids controllers",
         ),
     }
@@ -116,16 +125,11 @@ fn cgroups_refused(root: bool, v2: bool, reason: &str) -> Finding {
         }
         (false, false) => "run `wuwei up` as root: version 1 is not delegated to ordinary users",
     };
-    Finding::lacking(
-        "cgroups",
-        Status::Missing,
-        format!("{version}, but not for this user: {reason}"),
-        "memory, CPU and processes of functions cannot be limited, and their memory is not measured",
-        fix,
-    )
+    let status = if root { Status::Missing } else { Status::Degraded };
+    Finding::lacking("cgroups", status, format!("{version}, but not for this user: {reason}"), UNLIMITED, fix)
 }
 
-fn user_namespaces(facts: &HostFacts) -> Finding {
+fn user_namespaces(facts: &HostFacts, works: bool) -> Finding {
     let name = "user namespaces";
     if facts.max_user_namespaces == Some(0) {
         let costs = "no sandbox can be built";
@@ -153,8 +157,12 @@ fn user_namespaces(facts: &HostFacts) -> Finding {
         return Finding::lacking(name, Status::Missing, "for root only", costs, fix);
     }
     if !facts.root && facts.apparmor_restricts_userns == Some(1) {
+        // The setting tells nothing about this program, which may have a profile.
+        if works {
+            return Finding::good(name, "restricted by AppArmor, but not for wuwei");
+        }
         let costs = "ordinary users get user namespaces in which they may not mount";
-        let fix = "run as root, or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
+        let fix = "install the profile `packaging/apparmor/wuwei` (it says how), or run `wuwei up` as root";
         return Finding::lacking(name, Status::Missing, "restricted by AppArmor", costs, fix);
     }
     let limit = facts.max_user_namespaces.unwrap_or(0);
@@ -235,12 +243,12 @@ mod tests {
     }
 
     fn finding(facts: &HostFacts, name: &str) -> Finding {
-        of_host(facts).into_iter().find(|finding| finding.name == name).unwrap()
+        of_host(facts, false).into_iter().find(|finding| finding.name == name).unwrap()
     }
 
     #[test]
     fn a_healthy_host_has_only_good_findings() {
-        assert!(of_host(&healthy()).iter().all(|finding| finding.status == Status::Good));
+        assert!(of_host(&healthy(), true).iter().all(|finding| finding.status == Status::Good));
     }
 
     #[test]
@@ -255,12 +263,28 @@ mod tests {
         check(HostFacts { v2_controllers: Vec::new(), ..healthy() }, "cgroups", Status::Missing);
         let refused = HostFacts { cgroups_refused: Some("prepare `x`: Permission denied".to_owned()), ..healthy() };
         check(refused.clone(), "cgroups", Status::Missing);
-        check(HostFacts { root: false, ..refused }, "cgroups", Status::Missing);
+        check(HostFacts { root: false, ..refused }, "cgroups", Status::Degraded);
         check(HostFacts { max_user_namespaces: Some(0), ..healthy() }, "user namespaces", Status::Missing);
         let ubuntu = HostFacts { root: false, apparmor_restricts_userns: Some(1), ..healthy() };
         check(ubuntu, "user namespaces", Status::Missing);
+        let v1_only = crate::cgroup::Mounts { v1: vec![("memory".to_owned(), "/x".into())], v2: None };
+        let v1_only = HostFacts { cgroups: v1_only, v2_controllers: Vec::new(), ..healthy() };
+        check(v1_only, "cgroups", Status::Degraded);
         check(HostFacts { seccomp_actions: None, ..healthy() }, "seccomp", Status::Missing);
         check(HostFacts { landlock: None, ..healthy() }, "Landlock", Status::Degraded);
+    }
+
+    #[test]
+    fn a_profile_of_apparmor_counts_and_hybrid_hosts_are_good() {
+        let ubuntu = HostFacts { root: false, apparmor_restricts_userns: Some(1), ..healthy() };
+        let fix = finding(&ubuntu, "user namespaces").fix.unwrap();
+        assert!(fix.contains("packaging/apparmor/wuwei"), "{fix}");
+        let found = of_host(&ubuntu, true).into_iter().find(|finding| finding.name == "user namespaces").unwrap();
+        assert_eq!(found.status, Status::Good, "{found:?}");
+        let v1 = vec![("memory".to_owned(), "/x".into())];
+        let hybrid = crate::cgroup::Mounts { v1, v2: Some("/x/unified".into()) };
+        let hybrid = HostFacts { cgroups: hybrid, v2_controllers: Vec::new(), ..healthy() };
+        assert!(finding(&hybrid, "cgroups").found.starts_with("hybrid"));
     }
 
     #[test]

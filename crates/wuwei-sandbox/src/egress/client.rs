@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,6 +17,7 @@ use wuwei_model::EgressPolicy;
 use super::names::NameServer;
 use super::protocol::{Event, Request};
 use super::registry::{Lease, Registry};
+use crate::helper::{HelperProcess, HelperStarter};
 use crate::launcher::{Received, receive, send};
 
 /// How long the filler may take to set up, or to make one network.
@@ -32,8 +30,7 @@ const STOCK: usize = 4;
 /// How to start fillers.
 #[derive(Clone, Debug)]
 pub(crate) struct FillerOptions {
-    pub(crate) program: PathBuf,
-    pub(crate) arguments: Vec<String>,
+    pub(crate) starter: HelperStarter,
     /// Names what belongs to this server on the host.
     pub(crate) server: String,
     /// Made ahead.
@@ -59,7 +56,7 @@ type Answer = oneshot::Sender<Result<Done, String>>;
 /// One filler process, the socket to it and the server of names in its router; replaced as a whole when it dies.
 struct Connection {
     socket: UnixDatagram,
-    process: Child,
+    process: HelperProcess,
     /// Becomes true when the filler is gone, and all networks of its router with it.
     lost: watch::Sender<bool>,
 }
@@ -126,7 +123,7 @@ impl FillerClient {
         }
         let wait = async move {
             while let Ok(Some(_)) = receive_async(&connection.socket).await {}
-            reap(&connection).await;
+            connection.process.reap().await;
         };
         if tokio::time::timeout(FILLER_TIMEOUT, wait).await.is_err() {
             tracing::warn!("the filler did not finish its clean-up in time");
@@ -215,6 +212,9 @@ impl FillerClient {
         let names = NameServer::start(sockets, Arc::clone(&self.registry), Arc::downgrade(self));
         let names = names.map_err(|error| format!("serve names: {error}"))?;
         let mut state = self.state();
+        if state.closed {
+            return Err("the server stops".to_owned());
+        }
         state.names = Some(names);
         state.connection = Some(Arc::clone(connection));
         Ok(())
@@ -283,7 +283,7 @@ async fn listen(client: Weak<FillerClient>, mut connection: Arc<Connection>) {
             return;
         }
         tracing::error!("the process that makes networks ended unexpectedly; starting another");
-        reap(&connection).await;
+        connection.process.reap().await;
         loop {
             if client.is_closed() {
                 return;
@@ -309,15 +309,7 @@ async fn connect(options: &FillerOptions) -> Result<(Arc<Connection>, Vec<OwnedF
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|error| text(error.into()))?;
     rustix::io::ioctl_fionbio(&ours, true).map_err(|error| text(error.into()))?;
-    #[expect(clippy::disallowed_methods, reason = "this is the sandbox crate, which starts processes")]
-    let process = std::process::Command::new(&options.program)
-        .args(&options.arguments)
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        // A Ctrl-C at the terminal is for the server, which tells the filler when it has drained.
-        .process_group(0)
-        .spawn()
-        .map_err(text)?;
+    let process = options.starter.start(theirs).await.map_err(text)?;
     let socket = UnixDatagram::from_std(ours.into()).map_err(text)?;
     let connection = Arc::new(Connection { socket, process, lost: watch::Sender::new(false) });
     let ready = async {
@@ -332,20 +324,8 @@ async fn connect(options: &FillerOptions) -> Result<(Arc<Connection>, Vec<OwnedF
         Some(Received { message: Event::Provided { .. } | Event::Admitted { .. } | Event::Failed { .. }, .. })
         | None => text(io::ErrorKind::InvalidData.into()),
     };
-    reap(&connection).await;
+    connection.process.reap().await;
     Err(reason)
-}
-
-/// Collects the exit status of a filler that has closed its socket, so that it does not stay as a zombie.
-async fn reap(connection: &Arc<Connection>) {
-    let pid = rustix::process::Pid::from_child(&connection.process);
-    let waited =
-        tokio::task::spawn_blocking(move || rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()));
-    match waited.await {
-        Ok(Ok(_) | Err(rustix::io::Errno::CHILD)) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "could not wait for the filler"),
-        Err(error) => tracing::warn!(%error, "could not wait for the filler"),
-    }
 }
 
 async fn send_async(socket: &UnixDatagram, request: &Request) -> io::Result<()> {

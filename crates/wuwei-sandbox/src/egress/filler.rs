@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use wuwei_model::EgressPolicy;
 
 use super::host_network::HostNetwork;
@@ -16,6 +16,8 @@ use super::plan::{Place, ROUTER, ROUTER_V6, SANDBOX_LINK, SANDBOXES, UP};
 use super::protocol::{Event, Request};
 use super::ruleset::{INTERNET_GROUP, admit, list, router};
 use crate::launcher::{Received, Step, at_step, receive, send};
+use crate::privilege::{confine, of_filler};
+use crate::steward::Appointment;
 use crate::sys::{adopt_launcher_socket, bring_loopback_up, enter_new_network_namespace};
 
 /// Different lists that one filler can tell apart.
@@ -32,16 +34,17 @@ const ROUTER_SETTINGS: [(&str, &str); 6] = [
     ("netfilter/nf_conntrack_tcp_timeout_established", "7200"),
 ];
 
-/// Runs a filler on the socket at descriptor 0 until the server goes away. Nothing else may run in this process.
+/// Runs a filler on the socket at descriptor 0 until the server goes away. Nothing else may run in this process. What is
+/// appointed, the server may not choose.
 ///
 /// # Errors
 /// When the socket fails: the server sees the closed socket and starts another filler.
-pub fn run_filler() -> io::Result<()> {
+pub fn run_filler(appointment: Option<&Appointment>) -> io::Result<()> {
     let socket = adopt_launcher_socket()?;
     let Some(Received { message: Request::Setup { server }, .. }) = receive::<Request>(&socket)? else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a filler is started by `wuwei up` only"));
     };
-    match Filler::prepare(&server) {
+    match Filler::prepare(appointment.map_or(&server, |appointment| &appointment.server)) {
         Ok((filler, sockets)) => {
             send(&socket, &Event::Ready, &[sockets.0.as_fd(), sockets.1.as_fd()])?;
             // The server has them now.
@@ -68,7 +71,7 @@ impl Filler {
         if !rustix::process::geteuid().is_root() {
             return Err(Step::new("make networks", io::Error::new(io::ErrorKind::PermissionDenied, "not root")));
         }
-        keep_only_needed_capabilities()?;
+        confine(of_filler())?;
         let filter = at_step("look for the packet filter", PacketFilter::find())?;
         let host_namespace = at_step("open the host's network", current_network())?;
         at_step("make the router's network", enter_new_network_namespace())?;
@@ -281,18 +284,4 @@ fn current_network() -> io::Result<OwnedFd> {
 
 fn enter(namespace: &OwnedFd) -> io::Result<()> {
     Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
-}
-
-/// Networks, namespaces, and the port of DNS.
-fn keep_only_needed_capabilities() -> Result<(), Step> {
-    let kept = CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN | CapabilitySet::NET_BIND_SERVICE;
-    for capability in CapabilitySet::all().difference(kept).iter() {
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
-            // A kernel that does not know a capability cannot grant it.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-            Err(error) => return Err(Step::new("drop bounding capabilities", error.into())),
-        }
-    }
-    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
-    at_step("drop capabilities", rustix::thread::set_capabilities(None, sets))
 }

@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -17,6 +15,7 @@ use super::mounter::MounterClient;
 use super::{LauncherOptions, Reach, StartSandboxError};
 use crate::cgroup::{LimitFile, Meter, MeterFile};
 use crate::defence::Defences;
+use crate::helper::HelperProcess;
 use crate::instance::{ProcessExit, Usage};
 use crate::launcher::{Bind, Event, LaunchRequest, Received, Request, receive, send};
 use crate::process::ProcessControls;
@@ -58,7 +57,7 @@ struct Entry {
 struct Connection {
     /// A `SOCK_SEQPACKET` socket: to the event loop it is like any other that keeps packets apart.
     socket: UnixDatagram,
-    process: Child,
+    process: HelperProcess,
 }
 
 struct State {
@@ -190,7 +189,7 @@ impl LauncherClient {
             connection
         };
         match tokio::time::timeout(LAUNCHER_TIMEOUT, wait).await {
-            Ok(connection) => reap(&connection).await,
+            Ok(connection) => connection.process.reap().await,
             Err(_elapsed) => tracing::warn!("the launcher did not finish its clean-up in time"),
         }
     }
@@ -199,8 +198,7 @@ impl LauncherClient {
     #[cfg(test)]
     pub(crate) fn kill_launcher(&self) {
         let connection = self.connection().unwrap();
-        let pid = rustix::process::Pid::from_child(&connection.process);
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        rustix::process::kill_process(connection.process.pid(), rustix::process::Signal::KILL).unwrap();
     }
 
     fn take_event(&self, event: Event, descriptors: Vec<OwnedFd>) {
@@ -284,7 +282,7 @@ async fn listen(client: Weak<LauncherClient>, mut connection: Arc<Connection>) {
                     return;
                 }
                 tracing::error!("the sandbox launcher ended unexpectedly; starting another");
-                reap(&connection).await;
+                connection.process.reap().await;
                 match reconnect(&client).await {
                     Some(next) => connection = next,
                     None => return,
@@ -302,11 +300,18 @@ async fn reconnect(client: &LauncherClient) -> Option<Arc<Connection>> {
         match connect(&client.options).await {
             Ok((connection, mounter)) => {
                 let mut state = client.state();
+                // Shut down meanwhile: what nobody holds ends.
+                if state.closed {
+                    return None;
+                }
                 state.connection = Some(Arc::clone(&connection));
                 state.mounter = mounter;
                 return Some(connection);
             }
-            Err(error) => tracing::error!(%error, "could not replace the sandbox launcher; trying again"),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::error!(%error, cause, "could not replace the sandbox launcher; trying again");
+            }
         }
         tokio::time::sleep(RESTART_PAUSE).await;
     }
@@ -330,15 +335,7 @@ async fn connect(options: &LauncherOptions) -> Result<Connected, StartSandboxErr
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|error| failed(error.into()))?;
     rustix::io::ioctl_fionbio(&ours, true).map_err(|error| failed(error.into()))?;
-    #[expect(clippy::disallowed_methods, reason = "this is the sandbox crate, which starts processes")]
-    let process = std::process::Command::new(&options.program)
-        .args(&options.arguments)
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        // A Ctrl-C at the terminal is for the server, which tells the launcher when it has drained.
-        .process_group(0)
-        .spawn()
-        .map_err(failed)?;
+    let process = options.starter.start(theirs).await.map_err(failed)?;
     let socket = UnixDatagram::from_std(ours.into()).map_err(failed)?;
     let connection = Connection { socket, process };
     let ready = async {
@@ -356,18 +353,6 @@ async fn connect(options: &LauncherOptions) -> Result<Connected, StartSandboxErr
         Some(Event::Mounter | Event::Started { .. } | Event::Failed { .. } | Event::Exited { .. }) | None => {
             Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the launcher ended before it was ready")))
         }
-    }
-}
-
-/// Collects the exit status of a launcher that has closed its socket, so that it does not stay as a zombie.
-async fn reap(connection: &Arc<Connection>) {
-    let pid = rustix::process::Pid::from_child(&connection.process);
-    let waited =
-        tokio::task::spawn_blocking(move || rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()));
-    match waited.await {
-        Ok(Ok(_) | Err(rustix::io::Errno::CHILD)) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "could not wait for the launcher"),
-        Err(error) => tracing::warn!(%error, "could not wait for the launcher"),
     }
 }
 

@@ -10,6 +10,7 @@ use super::client::LauncherClient;
 use super::{LauncherOptions, launch, probe};
 use crate::ProcessExit;
 use crate::defence::Defences;
+use crate::helper::HelperStarter;
 use crate::launcher::{Isolation, LaunchRequest, Setup};
 
 fn launcher_program() -> PathBuf {
@@ -22,7 +23,8 @@ fn launcher_program() -> PathBuf {
 pub(super) async fn start(directory: &tempfile::TempDir, isolation: Isolation) -> Arc<LauncherClient> {
     let name = directory.path().file_name().unwrap().to_string_lossy().replace('.', "");
     let setup = Setup { server: format!("test{name}"), template: directory.path().join("root"), isolation };
-    LauncherClient::start(LauncherOptions { program: launcher_program(), arguments: Vec::new(), setup }).await.unwrap()
+    let starter = HelperStarter::Own { program: launcher_program(), arguments: Vec::new() };
+    LauncherClient::start(LauncherOptions { starter, setup }).await.unwrap()
 }
 
 fn shell(name: &str, script: &str) -> LaunchRequest {

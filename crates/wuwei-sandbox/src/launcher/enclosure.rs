@@ -8,12 +8,12 @@ use std::fs;
 use std::io;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
-use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+use rustix::thread::{CapabilitySet, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{receive, send};
@@ -22,6 +22,7 @@ use super::protocol::{Ahead, Isolation, LaunchRequest};
 use super::template::{SANDBOX_GID, SANDBOX_UID};
 use crate::defence::{Defence, Defences};
 use crate::frames::assignment;
+use crate::privilege::{CORE_BYTES, bound_to, hold_only};
 use crate::seccomp::Filter;
 use crate::sys::{
     Cloned, bring_loopback_up, clone_process, close_from_all_but, close_on_exec_from, enter_new_cgroup_namespace,
@@ -37,10 +38,6 @@ pub(crate) const RELAY_PORT: u16 = 9002;
 const NOT_FOUND: i32 = 127;
 /// Exit status of a program that cannot be executed, as in shells.
 const NOT_RUN: i32 = 126;
-/// Limit of core dumps: less than any has, and the one value with which the kernel also hands none to a program of the
-/// host, where `core_pattern` names one. (0 would not do that.) Source: `do_coredump` of the kernel.
-const CORE_BYTES: u64 = 1;
-
 /// A step of building a sandbox that failed.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -53,6 +50,8 @@ impl Step {
         Self { step: step.into(), cause }
     }
 }
+
+impl std::error::Error for Step {}
 
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,8 +67,12 @@ pub(crate) fn at_step<T, E: Into<io::Error>>(step: &str, result: Result<T, E>) -
 /// What the first process of a sandbox tells the launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// Everything stands; the runtime starts. Comes with the listeners that were wanted.
-    Enclosed,
+    /// Everything stands; the runtime starts. Comes with the listeners that were wanted, then with its namespaces by the
+    /// names in [`namespaces_wanted`]: nobody else may open those once it hides its memory.
+    Enclosed {
+        /// How many of the descriptors are listeners.
+        listeners: usize,
+    },
     /// A step failed; the process exits.
     Broken(String),
     /// The runtime's program could not be executed, for this reason (`errno`); its process ends next.
@@ -141,13 +144,15 @@ impl Enclosure<'_> {
         for mut tasks in &self.tasks {
             at_step("join control group", tasks.write_all(b"0"))?;
         }
-        let listeners = match self.isolation {
-            Isolation::Full => self.enter_namespaces()?,
-            Isolation::Reduced => Vec::new(),
+        let (listeners, namespaces) = match self.isolation {
+            Isolation::Full => (self.enter_namespaces()?, self.open_namespaces()?),
+            Isolation::Reduced => (Vec::new(), Vec::new()),
         };
         set_resource_limits(&self.request.defences)?;
         self.give_up_privilege()?;
-        self.tell(&Report::Enclosed, &listeners);
+        let handed: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
+        let handed: Vec<_> = handed.into_iter().chain(namespaces.iter().map(|file| file.as_fd())).collect();
+        self.tell(&Report::Enclosed { listeners: listeners.len() }, &handed);
         Ok(())
     }
 
@@ -176,13 +181,18 @@ impl Enclosure<'_> {
         wanted.map(|(_, port)| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", port)))).collect()
     }
 
+    fn open_namespaces(&self) -> Result<Vec<fs::File>, Step> {
+        let open = |name: &&str| at_step("open a namespace", fs::File::open(Path::new("/proc/self/ns").join(name)));
+        namespaces_wanted(self.request).iter().map(open).collect()
+    }
+
     fn give_up_privilege(&self) -> Result<(), Step> {
         let identity = match self.isolation {
             Isolation::Full => Some((SANDBOX_UID, SANDBOX_GID)),
             Isolation::Reduced => self.reduced_uid.map(|uid| (uid, uid)),
         };
         if self.has(Defence::NoCapabilities) {
-            drop_bounding_capabilities_but(CapabilitySet::empty())?;
+            bound_to(CapabilitySet::empty())?;
         }
         if let (Some((uid, gid)), true) = (identity, self.has(Defence::OwnUser)) {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
@@ -192,7 +202,7 @@ impl Enclosure<'_> {
         // After the change of user, which clears it.
         at_step("die with the launcher", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
         if self.has(Defence::NoCapabilities) {
-            drop_capabilities()?;
+            hold_only(CapabilitySet::empty())?;
         }
         if self.has(Defence::NoNewPrivileges) {
             at_step("set no_new_privs", rustix::thread::set_no_new_privs(true))?;
@@ -343,9 +353,8 @@ impl Enclosure<'_> {
     }
 
     /// Nothing is left to do when the launcher is gone: it takes the sandbox with it.
-    fn tell(&self, report: &Report, listeners: &[TcpListener]) {
-        let descriptors: Vec<_> = listeners.iter().map(|listener| listener.as_fd()).collect();
-        if send(&self.report, report, &descriptors).is_err() {
+    fn tell(&self, report: &Report, descriptors: &[BorrowedFd<'_>]) {
+        if send(&self.report, report, descriptors).is_err() {
             leave(1);
         }
     }
@@ -355,6 +364,15 @@ impl Enclosure<'_> {
 #[expect(clippy::exit, reason = "a child must never return into the launcher's loop")]
 pub(super) fn leave(status: i32) -> ! {
     std::process::exit(status)
+}
+
+/// Namespaces that others enter later: the mounter that of mounts, a zygote all of them.
+pub(super) fn namespaces_wanted(request: &LaunchRequest) -> &'static [&'static str] {
+    match (&request.zygote, request.ahead) {
+        (Some(_), _) => &["mnt", "pid", "net", "user", "ipc", "uts", "cgroup"],
+        (None, Some(_)) => &["mnt"],
+        (None, None) => &[],
+    }
 }
 
 /// Limits that what is executed or forked later takes over.
@@ -368,30 +386,4 @@ pub(super) fn set_resource_limits(defences: &Defences) -> Result<(), Step> {
         at_step("forbid core dumps", rustix::process::setrlimit(Resource::Core, limit(CORE_BYTES)))?;
     }
     Ok(())
-}
-
-/// Takes all capabilities but these from the programs that the process may execute.
-pub(super) fn drop_bounding_capabilities_but(kept: CapabilitySet) -> Result<(), Step> {
-    let capabilities = at_step("read capabilities", rustix::thread::capabilities(None))?;
-    if !capabilities.effective.contains(CapabilitySet::SETPCAP) {
-        return Ok(());
-    }
-    for capability in CapabilitySet::all().difference(kept).iter() {
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
-            // A kernel that does not know a capability cannot grant it.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-            Err(error) => return Err(Step::new("drop bounding capabilities", error.into())),
-        }
-    }
-    Ok(())
-}
-
-fn drop_capabilities() -> Result<(), Step> {
-    at_step("clear ambient capabilities", rustix::thread::clear_ambient_capability_set())?;
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    at_step("drop capabilities", rustix::thread::set_capabilities(None, none))
 }

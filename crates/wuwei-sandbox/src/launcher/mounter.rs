@@ -10,17 +10,14 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{DumpableBehavior, Signal, WaitId, WaitIdOptions};
-use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::channel::{Received, receive, send};
-use super::enclosure::{Step, at_step, drop_bounding_capabilities_but, leave};
+use super::enclosure::{Step, at_step, leave};
 use super::mounts::{attach, file_attributes, tree};
 use super::protocol::{MountAnswer, MountOrder};
+use crate::privilege::{keep_only, of_mounter};
 use crate::sys::{Cloned, clone_process, close_from_all_but};
-
-/// What it takes to mount in namespaces of others, to come back, and to reach packages in the server's directory.
-const CAPABILITIES: CapabilitySet =
-    CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_CHROOT).union(CapabilitySet::DAC_READ_SEARCH);
 
 /// The mounter from the launcher's side.
 pub(super) struct Mounter {
@@ -31,9 +28,8 @@ pub(super) struct Mounter {
 impl Mounter {
     /// Whether this process may have one.
     pub(super) fn is_possible() -> bool {
-        let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT;
         rustix::process::geteuid().is_root()
-            && rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+            && rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(of_mounter()))
     }
 
     /// Starts one; gives the server's end of the socket to it.
@@ -66,11 +62,7 @@ fn give_up_privilege(socket: &OwnedFd) -> Result<(), Step> {
     at_step("die with the launcher", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
     // Copies of the launcher's descriptors, its socket to the server among them; the standard ones are harmless.
     at_step("close descriptors", close_from_all_but(3, &[socket.as_fd()]))?;
-    let held = at_step("read capabilities", rustix::thread::capabilities(None))?.permitted;
-    drop_bounding_capabilities_but(CAPABILITIES)?;
-    let kept = CAPABILITIES & held;
-    let kept = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
-    at_step("drop capabilities", rustix::thread::set_capabilities(None, kept))?;
+    keep_only(of_mounter())?;
     at_step("set no_new_privs", rustix::thread::set_no_new_privs(true))?;
     at_step("hide memory", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::epoll;
+use rustix::thread::Gid;
 use rustix::time::Timespec;
 
 use super::channel::{Received, receive, send};
@@ -17,15 +19,20 @@ use super::slot::{Ground, Handed, Slot};
 use super::template::Template;
 use super::users::HostUsers;
 use super::zygotes::{Forked, Outcome, Zygotes};
-use crate::cgroup::{Hierarchies, Mounts};
+use crate::cgroup::Hierarchies;
+use crate::doctor::UNLIMITED;
 use crate::instance::ProcessExit;
+use crate::privilege::{confine, of_launcher};
 use crate::seccomp::Filter;
-use crate::sys::adopt_launcher_socket;
+use crate::steward::{Appointment, is_plain_name};
+use crate::sys::{adopt_launcher_socket, enter_new_network_namespace};
 
 /// Epoll token of the server's socket. Slot tokens are `2 * id` (report) and `2 * id + 1` (pid descriptor).
 const SERVER: u64 = u64::MAX;
 /// Epoll token of the mounter's pid descriptor.
 const MOUNTER: u64 = u64::MAX - 1;
+/// Where launchers that a steward has started keep their templates: nobody but root may write there.
+const TEMPLATES: &str = "/run/wuwei";
 /// How often busy control groups are tried again.
 const RETRY: Duration = Duration::from_millis(5);
 /// How often, before the next start of a server must remove them.
@@ -36,46 +43,99 @@ const RETRIES_MAX: u32 = 1_000;
 /// # Errors
 /// When the socket or the event queue fails: the server sees the closed socket and starts another launcher.
 pub fn run_launcher() -> io::Result<()> {
+    run(None)
+}
+
+/// As [`run_launcher`], with what the server may not choose.
+///
+/// # Errors
+/// As [`run_launcher`].
+pub fn run_launcher_for(appointment: &Appointment) -> io::Result<()> {
+    run(Some(appointment))
+}
+
+fn run(appointment: Option<&Appointment>) -> io::Result<()> {
     let socket = adopt_launcher_socket()?;
     let Some(Received { message: Request::Setup(setup), .. }) = receive::<Request>(&socket)? else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a launcher is started by `wuwei up` only"));
     };
-    match prepare(setup) {
-        Ok(ground) => {
-            let possible = ground.setup.isolation == Isolation::Full && Mounter::is_possible();
-            // Before there is anything that it could inherit.
-            let (mounter, its_socket) = if possible { start_mounter() } else { None }.unzip();
-            let descriptors: Vec<BorrowedFd<'_>> = its_socket.iter().map(|its_socket| its_socket.as_fd()).collect();
-            send(&socket, &Event::Ready, &descriptors)?;
-            drop(its_socket);
-            Launcher::new(socket, ground, mounter)?.run()
-        }
-        Err(reason) => send(&socket, &Event::Unable { reason }, &[]),
+    let ground = match prepare(setup, appointment) {
+        Ok(ground) => ground,
+        Err(reason) => return send(&socket, &Event::Unable { reason }, &[]),
+    };
+    let possible = ground.setup.isolation == Isolation::Full && Mounter::is_possible();
+    // Before there is anything that it could inherit.
+    let (mounter, its_socket) = if possible { start_mounter() } else { None }.unzip();
+    let descriptors: Vec<BorrowedFd<'_>> = its_socket.iter().map(|its_socket| its_socket.as_fd()).collect();
+    send(&socket, &Event::Ready, &descriptors)?;
+    drop(its_socket);
+    let hierarchies = ground.hierarchies.clone();
+    Launcher::new(socket, ground, mounter)?.run()?;
+    // Else it is the steward's to do: it takes a capability, in the root of a hierarchy.
+    if appointment.is_none()
+        && let Some(Err(error)) = hierarchies.as_ref().map(Hierarchies::remove)
+    {
+        tracing::warn!(%error, "could not remove the server's control groups");
     }
+    Ok(())
 }
 
-fn prepare(setup: Setup) -> Result<Ground, String> {
-    let mut users = None;
-    if rustix::process::geteuid().is_root() {
-        rustix::thread::set_thread_groups(&[]).map_err(|error| format!("drop supplementary groups: {error}"))?;
-        users = Some(HostUsers::claim(&setup.server).map_err(|error| format!("choose host users: {error}"))?);
+fn prepare(mut setup: Setup, appointment: Option<&Appointment>) -> Result<Ground, String> {
+    let is_root = rustix::process::geteuid().is_root();
+    let users = match appointment {
+        Some(appointment) => {
+            // A server that was taken over could name paths that others trust; so these are the steward's word.
+            setup.server.clone_from(&appointment.server);
+            setup.template = appointed_template(&appointment.server);
+            Some(HostUsers::appointed(appointment.first_user))
+        }
+        None if is_root => Some(HostUsers::claim(&setup.server)),
+        None => None,
+    };
+    let users = users.transpose().map_err(|error| format!("choose host users: {error}"))?;
+    let hierarchies = prepare_groups(&setup)?;
+    confine(of_launcher(setup.isolation, appointment.is_some())).map_err(|step| step.to_string())?;
+    if let (Some(users), Some(_)) = (&users, appointment) {
+        share_group(users).map_err(|error| format!("take the server's group: {error}"))?;
+    }
+    if is_root
+        && setup.isolation == Isolation::Full
+        && !crate::HAS_DEFENCE_SWITCHES
+        && let Err(error) = enter_new_network_namespace()
+    {
+        tracing::warn!(%error, "the launcher keeps the host's network, which it does not need");
     }
     let template =
         Template::build(&setup.template).map_err(|error| format!("build `{}`: {error}", setup.template.display()))?;
-    let own_cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let hierarchies = match Hierarchies::prepare(&Mounts::of_this_host(), &own_cgroups, &setup.server) {
-        Ok(hierarchies) => Some(hierarchies),
-        Err(error) if setup.isolation == Isolation::Reduced => {
-            tracing::warn!(%error, "no control groups: memory, CPU and processes of functions are not limited");
-            None
+    let network = fs::File::open("/proc/self/ns/net").map_err(|error| format!("open the own network: {error}"))?.into();
+    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users, network })
+}
+
+/// Where a launcher that a steward has started keeps its template.
+pub(crate) fn appointed_template(server: &str) -> PathBuf {
+    Path::new(TEMPLATES).join(server)
+}
+
+fn prepare_groups(setup: &Setup) -> Result<Option<Hierarchies>, String> {
+    match Hierarchies::prepare_here(&setup.server) {
+        Ok(hierarchies) => Ok(Some(hierarchies)),
+        // Root is given them, or has something to mend; an ordinary user may not be able to get any.
+        Err(error) if setup.isolation == Isolation::Reduced || !rustix::process::geteuid().is_root() => {
+            let cause = std::error::Error::source(&error).map(tracing::field::display);
+            tracing::warn!(%error, cause, "no control groups: {UNLIMITED}");
+            Ok(None)
         }
         Err(error) => {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            return Err(format!("{error}{cause}"));
+            Err(format!("{error}{cause}"))
         }
-    };
-    let network = fs::File::open("/proc/self/ns/net").map_err(|error| format!("open the own network: {error}"))?.into();
-    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users, network })
+    }
+}
+
+/// The data directory lets its group pass, so that what the server may show can be reached without being its user.
+fn share_group(users: &HostUsers) -> io::Result<()> {
+    let group = Gid::from_raw(users.of_server());
+    Ok(rustix::thread::set_thread_res_gid(group, group, group)?)
 }
 
 /// Without a mounter every sandbox is built for its function.
@@ -97,6 +157,8 @@ struct Launcher {
 
 impl Launcher {
     fn new(socket: OwnedFd, ground: Ground, mounter: Option<Mounter>) -> io::Result<Self> {
+        // Of forks whose zygote has ended: a host's first process may not reap them.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &socket, epoll::EventData::new_u64(SERVER), epoll::EventFlags::IN)?;
         let (slots, leaving, zygotes) = (BTreeMap::new(), Vec::new(), Zygotes::default());
@@ -116,9 +178,6 @@ impl Launcher {
         }
         if let Some(mounter) = &self.mounter {
             mounter.end();
-        }
-        if let Some(Err(error)) = self.ground.hierarchies.as_ref().map(Hierarchies::remove) {
-            tracing::warn!(%error, "could not remove the server's control groups");
         }
         match fs::remove_dir_all(self.ground.template.root()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -211,6 +270,10 @@ impl Launcher {
             let reason = "the launch came without its descriptors".to_owned();
             return self.tell(&Event::Failed { id: request.id, reason }, &[]);
         };
+        if !is_plain_name(&request.name) {
+            let reason = "the launch's name cannot be that of a control group".to_owned();
+            return self.tell(&Event::Failed { id: request.id, reason }, &[]);
+        }
         let index = self.free_index();
         match Slot::launch(&self.ground, request, index, Handed { control, output, network }) {
             Ok(slot) => {
@@ -296,8 +359,8 @@ impl Launcher {
         }
     }
 
-    fn tell_started(&self, id: u64, listeners: &[OwnedFd]) -> io::Result<()> {
-        let Some(slot) = self.slots.get(&id) else { return Ok(()) };
+    fn tell_started(&mut self, id: u64, listeners: &[OwnedFd]) -> io::Result<()> {
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         let meter = slot.open_meter();
         let (namespace, limits) = match slot.open_reach() {
             Ok(reach) => reach.unzip(),

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,9 @@ pub(crate) struct ZygoteKind {
 
 /// One sandbox to build. Comes with two descriptors, the child's control socket and the write end of its output; and
 /// with a third, of a network namespace, unless it is to have an empty one of its own (full isolation only).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+///
+/// `Debug` shows nothing of the environment.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct LaunchRequest {
     /// Chosen by the server, unique per launcher.
     pub(crate) id: u64,
@@ -96,6 +99,14 @@ pub(crate) struct LaunchRequest {
     /// What protects the host from it: everything, but for tests of the single defences.
     #[serde(default)]
     pub(crate) defences: Defences,
+}
+
+impl fmt::Debug for LaunchRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, name, program) = (self.id, &self.name, &self.program);
+        let mut shown = formatter.debug_struct("LaunchRequest");
+        shown.field("id", &id).field("name", name).field("program", program).finish_non_exhaustive()
+    }
 }
 
 /// Server to launcher.

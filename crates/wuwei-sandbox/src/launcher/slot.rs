@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Uid};
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::channel::{receive, send};
-use super::enclosure::{Begin, Enclosure, Proceed, Report, Step, at_step, leave};
+use super::enclosure::{Begin, Enclosure, Proceed, Report, Step, at_step, leave, namespaces_wanted};
 use super::protocol::{Bind, Isolation, LaunchRequest, Setup, ZygoteKind};
 use super::template::{SANDBOX_GID, SANDBOX_UID, Template};
 use super::users::HostUsers;
@@ -64,8 +64,10 @@ pub(super) struct Slot {
     pub(super) report: OwnedFd,
     cgroup: Option<SlotCgroup>,
     defences: Defences,
-    /// Whether it is built ahead of its function.
-    is_ahead: bool,
+    /// Names of the namespaces that others will enter, in the order of those that came with its report.
+    wanted: &'static [&'static str],
+    /// Once it stands, until they are not needed any more.
+    namespaces: Vec<OwnedFd>,
     /// What is kept until a runtime is there that may be forked.
     pub(super) waiting: Option<Waiting>,
     /// Whether the server knows it as started.
@@ -98,7 +100,8 @@ impl Slot {
                 report,
                 cgroup,
                 defences: request.defences.clone(),
-                is_ahead: request.ahead.is_some(),
+                wanted: namespaces_wanted(request),
+                namespaces: Vec::new(),
                 waiting: request.zygote.clone().map(|kind| Waiting {
                     kind,
                     handed,
@@ -176,11 +179,15 @@ impl Slot {
         }
     }
 
-    /// Takes one report; gives the listeners with [`Report::Enclosed`].
+    /// Takes one report; gives the listeners with [`Report::Enclosed`], and keeps the namespaces.
     pub(super) fn take_report(&mut self) -> io::Result<Option<(bool, Vec<OwnedFd>)>> {
         let Some(received) = receive::<Report>(&self.report)? else { return Ok(None) };
         match received.message {
-            Report::Enclosed => return Ok(Some((true, received.descriptors))),
+            Report::Enclosed { listeners } => {
+                let mut descriptors = received.descriptors;
+                self.namespaces = descriptors.split_off(listeners.min(descriptors.len()));
+                return Ok(Some((true, descriptors)));
+            }
             Report::Broken(reason) => self.broken = Some(reason),
             Report::NotExecuted(error) => self.not_executed = Some(error),
             Report::Ended(ended) => self.ended = Some(ended),
@@ -264,13 +271,16 @@ impl Slot {
 
     /// What it takes to give it to a function: its mount namespace, and the files of its limits. `None` for one that was
     /// built for its function.
-    pub(super) fn open_reach(&self) -> io::Result<Option<Reach>> {
-        if !self.is_ahead {
-            return Ok(None);
-        }
-        let namespace = fs::File::open(format!("/proc/{}/ns/mnt", self.pid.as_raw_pid()))?.into();
+    pub(super) fn open_reach(&mut self) -> io::Result<Option<Reach>> {
+        let Some(namespace) = std::mem::take(&mut self.namespaces).into_iter().next() else { return Ok(None) };
         let limits = self.cgroup.as_ref().map(|cgroup| cgroup.open_limits(&self.defences)).transpose()?;
         Ok(Some((namespace, limits.unwrap_or_default())))
+    }
+
+    /// A namespace of it, as long as it stands without a runtime.
+    pub(super) fn namespace(&self, name: &str) -> io::Result<BorrowedFd<'_>> {
+        let named = self.wanted.iter().zip(&self.namespaces).find(|(wanted, _)| **wanted == name);
+        named.map(|(_, namespace)| namespace.as_fd()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// What it has used in its whole life.

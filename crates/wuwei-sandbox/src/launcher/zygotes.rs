@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{receive, send};
@@ -40,6 +40,8 @@ const ZYGOTES_MAX: usize = 8;
 const FAILURE_PAUSE: Duration = Duration::from_secs(5);
 /// How often to look for hung ones, while they are at work.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often to look for what one has left behind, which keeps a sandbox from ending.
+const LOOK_ORPHANS: Duration = Duration::from_millis(5);
 /// How often to look for idle ones.
 const LOOK_IDLE: Duration = Duration::from_secs(60);
 
@@ -97,6 +99,8 @@ impl Identity {
 struct Zygote {
     serial: u64,
     kind: ZygoteKind,
+    /// Names its process group, too.
+    pid: Pid,
     pidfd: OwnedFd,
     socket: OwnedFd,
     /// What it prints: only when something is wrong with it.
@@ -125,9 +129,8 @@ impl Zygote {
 
     fn request(&mut self, slot: &Slot, now: Instant) -> io::Result<()> {
         let Some(waiting) = &slot.waiting else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let open = |name: &str| fs::File::open(format!("/proc/{}/ns/{name}", slot.pid.as_raw_pid()));
-        let processes = open("pid")?;
-        let namespaces = NAMESPACES.into_iter().map(open).collect::<io::Result<Vec<_>>>()?;
+        let processes = slot.namespace("pid")?;
+        let namespaces = NAMESPACES.into_iter().map(|name| slot.namespace(name)).collect::<io::Result<Vec<_>>>()?;
         let (tasks, unified) = slot.open_groups()?;
         let request = ForkRequest {
             id: slot.id,
@@ -137,8 +140,9 @@ impl Zygote {
             working_directory: &waiting.working_directory,
         };
         let mut descriptors: Vec<BorrowedFd<'_>> =
-            vec![waiting.handed.control.as_fd(), waiting.handed.output.as_fd(), processes.as_fd()];
-        descriptors.extend(namespaces.iter().chain(&tasks).map(|file| file.as_fd()));
+            vec![waiting.handed.control.as_fd(), waiting.handed.output.as_fd(), processes];
+        descriptors.extend(namespaces);
+        descriptors.extend(tasks.iter().map(|file| file.as_fd()));
         descriptors.extend(unified.iter().map(|directory| directory.as_fd()));
         send(&self.socket, &request, &descriptors)?;
         self.pending.push_back((slot.id, now));
@@ -147,12 +151,12 @@ impl Zygote {
         Ok(())
     }
 
-    /// Ends it, if it has not ended; the forks that it owes will not come.
+    /// Ends it, if it has not ended; the forks that it owes will not come. To be called by [`Zygotes::bury`] only.
     fn end(self, why: &'static str) -> Vec<Outcome> {
         if let Err(error) = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
             tracing::debug!(%error, "a zygote was gone already");
         }
-        if let Err(error) = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+        if let Err(error) = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
             tracing::warn!(%error, "could not reap a zygote");
         }
         let failed = |(id, _asked)| Outcome { id, forked: Forked::Unknown(why) };
@@ -176,6 +180,9 @@ fn is_worn(forks: u32, age: Duration) -> bool {
 #[derive(Default)]
 pub(super) struct Zygotes {
     zygotes: Vec<Zygote>,
+    /// Process groups of those that ended at work. A fork on its way into a sandbox is then the launcher's to reap: until
+    /// it is, the sandbox cannot end.
+    bereft: Vec<Pid>,
     next: u64,
     failed: Option<Instant>,
 }
@@ -220,6 +227,7 @@ impl Zygotes {
         let zygote = Zygote {
             serial,
             kind,
+            pid: started.pid,
             pidfd: started.pidfd,
             socket: started.socket,
             output: started.output,
@@ -248,7 +256,7 @@ impl Zygotes {
                 if !ended.is_ready {
                     self.failed = Some(Instant::now());
                 }
-                return ended.end("the zygote ended");
+                return self.bury(ended, "the zygote ended");
             }
         };
         if answer.ready {
@@ -258,7 +266,8 @@ impl Zygotes {
             return Vec::new();
         }
         let Some((id, _asked)) = zygote.pending.pop_front().filter(|(id, _asked)| answer.id == Some(*id)) else {
-            return self.zygotes.remove(index).end("the zygote answered something else");
+            let liar = self.zygotes.remove(index);
+            return self.bury(liar, "the zygote answered something else");
         };
         let reason = answer.error.unwrap_or_else(|| "the zygote gave no reason".to_owned());
         vec![Outcome { id, forked: answer.pid.map_or(Forked::No(reason), Forked::Yes) }]
@@ -274,13 +283,18 @@ impl Zygotes {
         let mut outcomes = Vec::new();
         while let Some(index) = self.zygotes.iter().position(hangs) {
             tracing::warn!("a zygote hangs");
-            outcomes.extend(self.zygotes.remove(index).end("the zygote hangs"));
+            let hung = self.zygotes.remove(index);
+            outcomes.extend(self.bury(hung, "the zygote hangs"));
         }
+        self.reap_orphans();
         outcomes
     }
 
     /// When to look round again.
     pub(super) fn next_look(&self) -> Option<Duration> {
+        if !self.bereft.is_empty() {
+            return Some(LOOK_ORPHANS);
+        }
         let works = self.zygotes.iter().any(|zygote| !zygote.pending.is_empty());
         (!self.zygotes.is_empty()).then_some(if works { LOOK } else { LOOK_IDLE })
     }
@@ -294,7 +308,27 @@ impl Zygotes {
         let zygotes = std::mem::take(&mut self.zygotes);
         let (ended, kept): (Vec<_>, Vec<_>) = zygotes.into_iter().partition(condition);
         self.zygotes = kept;
-        ended.into_iter().for_each(|zygote| drop(zygote.end("the zygote is not needed any more")));
+        ended.into_iter().for_each(|zygote| drop(self.bury(zygote, "the zygote is not needed any more")));
+    }
+
+    fn bury(&mut self, zygote: Zygote, why: &'static str) -> Vec<Outcome> {
+        if !zygote.pending.is_empty() {
+            self.bereft.push(zygote.pid);
+        }
+        zygote.end(why)
+    }
+
+    fn reap_orphans(&mut self) {
+        self.bereft.retain(|group| {
+            // Until there is none left.
+            loop {
+                match waitid(WaitId::Pgid(Some(*group)), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+                    Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                    Ok(None) => return true,
+                    Err(_none) => return false,
+                }
+            }
+        });
     }
 }
 

@@ -55,6 +55,7 @@ async fn start(directory: &tempfile::TempDir, mode: SandboxMode) -> Sandbox {
         mode,
         launcher_program: test.parent().unwrap().parent().unwrap().join("examples/launcher"),
         launcher_arguments: Vec::new(),
+        steward: None,
         runtimes: Runtimes::discover(&SearchPaths {
             directories: vec![PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")],
             ..SearchPaths::default()

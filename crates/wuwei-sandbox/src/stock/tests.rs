@@ -14,6 +14,7 @@ use crate::ProcessExit;
 use crate::defence::Defences;
 use crate::egress::Egress;
 use crate::frames::{Assignment, assignment};
+use crate::helper::HelperStarter;
 use crate::host::{LauncherClient, LauncherOptions};
 use crate::launcher::{Bind, Isolation, Setup};
 use crate::process::SandboxedProcess;
@@ -37,7 +38,8 @@ impl World {
         let name = directory.path().file_name().unwrap().to_string_lossy().replace('.', "");
         let template = directory.path().join("root");
         let setup = Setup { server: format!("stock{name}"), template, isolation: Isolation::Full };
-        let client = LauncherClient::start(LauncherOptions { program, arguments: Vec::new(), setup }).await.unwrap();
+        let starter = HelperStarter::Own { program, arguments: Vec::new() };
+        let client = LauncherClient::start(LauncherOptions { starter, setup }).await.unwrap();
         let runtime_dir = directory.path().join("runtime");
         std::fs::create_dir(&runtime_dir).unwrap();
         let egress = Arc::new(Egress::start(EgressPolicy::None, None).await);

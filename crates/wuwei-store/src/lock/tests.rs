@@ -90,3 +90,59 @@ fn a_lock_of_another_process_is_respected_until_that_process_is_killed() {
     other.wait().unwrap();
     DirectoryLock::acquire(directory.path()).unwrap();
 }
+
+/// A server's user, as far as these tests go; only root can give something away.
+const SERVER: u32 = 2_000_000_001;
+
+fn owner(path: &Path) -> (u32, u32) {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs::symlink_metadata(path).unwrap();
+    (metadata.uid(), metadata.gid())
+}
+
+#[test]
+fn handing_over_changes_what_is_the_servers_and_nothing_else() {
+    if !rustix::process::geteuid().is_root() {
+        let directory = tempfile::tempdir().unwrap();
+        DirectoryLock::acquire(directory.path()).unwrap().hand_over(SERVER, SERVER).unwrap_err();
+        return;
+    }
+    let parent = tempfile::tempdir().unwrap();
+    let (directory, outside) = (parent.path().join("data"), parent.path().join("outside"));
+    let lock = DirectoryLock::acquire_from(&directory, 0..0).unwrap();
+    fs::create_dir_all(directory.join("code/abc")).unwrap();
+    for path in ["code/abc/app.py", "wuwei.db", "theirs"] {
+        fs::write(directory.join(path), "x").unwrap();
+    }
+    fs::write(&outside, "x").unwrap();
+    std::os::unix::fs::symlink(&outside, directory.join("code/link")).unwrap();
+    fs::hard_link(&outside, directory.join("code/hard")).unwrap();
+    lock.hand_over(SERVER, SERVER).unwrap();
+    for path in ["", "lock", "code", "code/abc", "code/abc/app.py", "wuwei.db", "code/link"] {
+        assert_eq!(owner(&directory.join(path)), (SERVER, SERVER), "{path}");
+    }
+    assert_eq!((owner(&directory.join("theirs")), owner(&outside)), ((0, 0), (0, 0)));
+    assert_eq!(mode(&directory), 0o710);
+
+    // A second server is refused, and must not close what the first one's helpers pass through.
+    let error = DirectoryLock::acquire_from(&directory, SERVER..SERVER + 1).unwrap_err();
+    assert!(matches!(error, DataDirectoryError::Locked { .. }), "{error}");
+    assert_eq!(mode(&directory), 0o710);
+    drop(lock);
+    DirectoryLock::acquire(&directory).unwrap_err();
+    let again = DirectoryLock::acquire_from(&directory, SERVER..SERVER + 1).unwrap();
+    assert_eq!(again.owner().unwrap(), SERVER);
+    again.hand_over(0, 0).unwrap();
+    assert_eq!(owner(&directory.join("code/abc/app.py")), (0, 0));
+}
+
+#[test]
+fn a_lock_file_that_is_a_link_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let victim = tempfile::NamedTempFile::new().unwrap();
+    fs::write(victim.path(), "contents").unwrap();
+    std::os::unix::fs::symlink(victim.path(), directory.path().join("lock")).unwrap();
+    let error = DirectoryLock::acquire(directory.path()).unwrap_err();
+    assert!(matches!(error, DataDirectoryError::Io { operation: "open", .. }), "{error}");
+    assert_eq!(fs::read_to_string(victim.path()).unwrap(), "contents");
+}

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 /// Counts the requests to stop: SIGTERM and SIGINT.
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
+    count: watch::Sender<u32>,
     seen: watch::Receiver<u32>,
 }
 
@@ -15,6 +16,7 @@ impl Signals {
         let take = |kind| signal(kind).map_err(|error| Failure::local("cannot listen for signals").because(error));
         let (mut terminate, mut interrupt) = (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
         let (count, seen) = watch::channel(0);
+        let counted = count.clone();
         // Ends with the process: there is always another signal to come.
         tokio::spawn(async move {
             loop {
@@ -22,10 +24,15 @@ impl Signals {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                count.send_modify(|count| *count += 1);
+                counted.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { seen })
+        Ok(Self { count, seen })
+    }
+
+    /// Goes on as after a signal.
+    pub(super) fn raise(&self) {
+        self.count.send_modify(|count| *count += 1);
     }
 
     /// Waits until `number` signals have come. Cancel-safe; any number of waiters.

@@ -6,25 +6,24 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Signal;
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::process::{Pid, Signal};
 use serde::Serialize;
 
 use super::super::channel::send;
-use super::super::enclosure::{Step, at_step, drop_bounding_capabilities_but, leave, set_resource_limits};
+use super::super::enclosure::{Step, at_step, leave, set_resource_limits};
 use super::super::mounts::View;
 use super::super::protocol::ZygoteKind;
 use super::super::slot::{Ground, binds, prefer_as_victim};
 use crate::defence::Defences;
+use crate::privilege::{keep_only, of_zygote};
 use crate::sys::{Cloned, clone_process, close_on_exec_from, execute, place_descriptor};
 
-/// What entering the namespaces of a sandbox takes; once inside of its user namespace a fork has all it needs there.
-const CAPABILITIES: CapabilitySet = CapabilitySet::SYS_ADMIN;
 /// A zygote writes no files.
 const TEMPORARY_MB: u32 = 1;
 
 /// A zygote that boots.
 pub(super) struct Started {
+    pub(super) pid: Pid,
     pub(super) pidfd: OwnedFd,
     pub(super) socket: OwnedFd,
     pub(super) output: OwnedFd,
@@ -70,7 +69,7 @@ pub(super) fn start(ground: &Ground, kind: &ZygoteKind) -> Result<Started, Step>
             // Its forks take it over from it.
             let ready = prefer_as_victim(pid).and_then(|()| send(&socket, &filter, &[]));
             at_step("prefer a zygote as victim, and send its filter", ready)?;
-            Ok(Started { pidfd, socket, output })
+            Ok(Started { pid, pidfd, socket, output })
         }
     }
 }
@@ -89,9 +88,7 @@ fn prepare(view: &View<'_>, socket: &OwnedFd, output: &OwnedFd) -> Result<(), St
     };
     at_step::<_, io::Error>("prepare the zygote's process", prepared())?;
     set_resource_limits(view.defences)?;
-    drop_bounding_capabilities_but(CAPABILITIES)?;
-    let kept = CapabilitySets { effective: CAPABILITIES, permitted: CAPABILITIES, inheritable: CapabilitySet::empty() };
-    at_step("drop capabilities", rustix::thread::set_capabilities(None, kept))?;
+    keep_only(of_zygote())?;
     at_step("set no_new_privs", rustix::thread::set_no_new_privs(true))?;
     at_step("die with the launcher", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))
 }
