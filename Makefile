@@ -1,6 +1,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm build lint audit bench bench-quick
+MINUTES ?= 60
+STARTS ?= 10000
+.PHONY: help demo test test-vm test-starts soak build lint audit bench bench-quick
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -13,6 +15,12 @@ test: ## Install what the tests need and run them all
 
 test-vm: ## Run the sandbox's tests in virtual machines: cgroup v2, delegated, container, v1, hybrid
 	@scripts/test-vm.sh
+
+test-starts: ## Start and end 10,000 instances, and check that nothing is left (STARTS=n for others)
+	@scripts/test-starts.sh $(STARTS)
+
+soak: ## Hostile and honest functions for an hour (MINUTES=n), counts must stay flat; writes docs/soak.md
+	@scripts/soak.sh --minutes $(MINUTES)
 
 build: ## Build target/release/wuwei
 	@scripts/install-prerequisites.sh demo

@@ -3,7 +3,8 @@
 #
 # usage: scripts/test-vm.sh [v2] [delegated] [container] [v1] [hybrid]
 #
-#   v2         one unified tree at /sys/fs/cgroup; the tests run in its root
+#   v2         one unified tree at /sys/fs/cgroup; the tests run in its root, then the native and Python attempts of the
+#              attack suite, and a server that is deployed to and called
 #   delegated  the same, inside a group of their own without a CPU controller, as in a user's unit with Delegate=yes
 #   container  the same, inside a cgroup namespace whose root is not the tree's
 #   v1         one hierarchy for each controller, no unified tree
@@ -11,12 +12,12 @@
 #
 # Without arguments: all of them. The kernel is the distribution's (its package is unpacked, not installed), or the one
 # that WUWEI_VM_KERNEL names. The machine is emulated in software, so that it runs where there is no hardware
-# virtualisation. WUWEI_VM_MINUTES bounds each machine (default 10). Exits with the tests' status.
+# virtualisation. WUWEI_VM_MINUTES bounds each machine (default 20). Exits with the tests' status.
 set -eu
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$repository/target/vm
-minutes=${WUWEI_VM_MINUTES:-10}
+minutes=${WUWEI_VM_MINUTES:-20}
 all_modes="v2 delegated container v1 hybrid"
 
 fail() {
@@ -75,6 +76,8 @@ install_missing() {
 build_tests() {
     cd "$repository"
     cargo build --package wuwei-sandbox --example launcher
+    cargo build --package wuwei
+    cargo build --package wuwei-sandbox --example attempts --features defence-switches
     tests=$(cargo test --package wuwei-sandbox --lib --no-run --message-format=json |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
     [ -x "$tests" ] || fail "cargo did not tell where the tests are"
@@ -86,7 +89,7 @@ run_machine() { # mode
     rm -f "$status"
     echo "test-vm: control groups \`$1\`"
     # The emulation of cmpxchg16b in qemu 7.2 corrupts the memory of kernels that use it (6.12 does, 6.1 does not).
-    timeout --foreground "${minutes}m" nice qemu-system-x86_64 -accel tcg -cpu max,-cx16 -smp 2 -m 2G -no-reboot \
+    timeout --foreground "${minutes}m" nice qemu-system-x86_64 -accel tcg -cpu max,-cx16 -smp 2 -m 3G -no-reboot \
         -nic none -display none -monitor none -serial stdio -serial "file:$status" \
         -kernel "$kernel" -initrd "$work/image.cpio" -append "console=ttyS0 loglevel=3 oops=panic panic=-1 wuwei.cgroups=$1" \
         </dev/null 2>"$work/$1.qemu.log" | tr -d '\r' | tee "$work/$1.log" || true
@@ -116,5 +119,6 @@ done
 echo "test-vm: kernel $(basename "$kernel")"
 for mode in $modes; do
     echo "test-vm: $mode: $(grep '^test result:' "$work/$mode.log" || echo "no result")"
+    grep '^attempts: \|^demo: ' "$work/$mode.log" | sed "s/^/test-vm: $mode: /" || true
 done
 [ -z "$failed" ] || fail "failed with control groups:$failed"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness import leftovers
-from harness.egress import ask_egress, set_egress
+from harness.egress import EVERYTHING, POLICIES, ask_egress, probe, set_egress
 from harness.functions import ECHO, Functions, boto_client, unique_name
 from harness.network import (
     HOST,
@@ -41,49 +41,12 @@ from harness.waiting import until
 MakeServer = Callable[..., Server]
 FunctionsOf = Callable[[Server], Functions]
 
-PROBE = """
-import errno, http.client, os, socket, struct, threading, time, urllib.parse
-def family(address):
-    return socket.AF_INET6 if ':' in address else socket.AF_INET
-def tcp(address, port, limit=5):
-    try:
-        with socket.create_connection((address, port), limit) as stream:
-            stream.settimeout(limit)
-            return ['reached', stream.recv(100).decode()]
-    except OSError as error:
-        return ['refused', errno.errorcode.get(error.errno, repr(error))]
-def udp(address, port, limit=5):
-    try:
-        with socket.socket(family(address), socket.SOCK_DGRAM) as asker:
-            asker.settimeout(limit)
-            asker.connect((address, port))
-            asker.send(b'hello')
-            return ['reached', asker.recv(100).decode()]
-    except OSError as error:
-        return ['refused', errno.errorcode.get(error.errno, repr(error))]
-def look_up(name):
-    try:
-        return sorted({found[4][0] for found in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)})
-    except socket.gaierror as error:
-        return [error.errno]
-def attempt(action):
-    try:
-        return ['allowed', repr(action())[:80]]
-    except OSError as error:
-        return ['refused', errno.errorcode.get(error.errno, repr(error))]
-def handler(event, context):
-    names = dict(globals())
-    exec(event, names)
-    return names['result']
-"""
 RELAY = """
 where = urllib.parse.urlsplit(os.environ['AWS_ENDPOINT_URL'])
 connection = http.client.HTTPConnection(where.hostname, where.port, timeout=10)
 connection.request('GET', '/2015-03-31/functions')
 result = connection.getresponse().status
 """
-ALLOWED = "203.0.113.10:7777,10.9.8.0/24:7777,[2001:db8::10]:7777,fd12:3456::/32"
-EVERYTHING = "0.0.0.0/0,::/0"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,19 +85,10 @@ def functions(server: Server) -> Functions:
     return Functions(boto_client(server), newest_python(server))
 
 
-def probe(server: Server, functions: Functions, policy: str | None = None, **settings: Any) -> str:
-    """A function that runs the statements of its event, with a policy."""
-    name = functions.deploy_python(PROBE, **({"MemorySize": 256, "Timeout": 60} | settings))
-    if policy is not None:
-        set_egress(server, name, policy)
-    return name
-
-
 @pytest.fixture(scope="module")
 def probes(server: Server, functions: Functions) -> dict[str, str]:
     """A function for each policy."""
-    policies = {"default": None, "none": "none", "internet": "internet", "list": ALLOWED, "everything": EVERYTHING}
-    return {kind: probe(server, functions, policy) for kind, policy in policies.items()}
+    return {kind: probe(server, functions, policy) for kind, policy in POLICIES.items()}
 
 
 @pytest.fixture(scope="module")

@@ -101,10 +101,10 @@ def ask(method, path, body=None, **headers):
 class Ground:
     """The host, prepared."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner | None = None) -> None:
         if os.geteuid() != 0:
             raise RuntimeError("the attempts make device nodes and files with capabilities; run the tests as root")
-        self.runner = runner
+        self._runner = runner
         self.directory = Path(tempfile.mkdtemp(prefix="wuwei-ground-", dir="/var/tmp"))
         self.directory.chmod(0o755)
         self.code = self.directory / "code"
@@ -117,7 +117,12 @@ class Ground:
         self.marker = f"marker-{self.directory.name}"
         waiting = [sys.executable, "-c", "import sys; sys.stdin.read()", self.marker]
         self.process = subprocess.Popen(waiting, stdin=subprocess.PIPE)
-        self.node = shutil.which("node") or tool("node")
+
+    @property
+    def runner(self) -> Runner:
+        """Who builds the sandboxes, where attempts are not tried as functions."""
+        assert self._runner is not None, "there is no runner of attempts"
+        return self._runner
 
     def _write_files(self) -> None:
         secret = self.directory / "secret"
@@ -171,11 +176,8 @@ class Ground:
         self.libc.shmdt(ctypes.c_void_p(address))
         return segment
 
-    def launch(
-        self, attempt: Attempt, language: str, left_out: Sequence[str], switchable: bool, **ways: bool
-    ) -> Sandbox:
-        """Starts the program of an attempt, in a sandbox that is built for it or (ahead) in one that stands; there
-        from a runtime that was forked (forked), or from none."""
+    def facts(self) -> dict[str, str]:
+        """What programs know of the host, as variables of their environment."""
         facts = {
             "GROUND": self.directory,
             "MARKER": self.marker,
@@ -185,7 +187,14 @@ class Ground:
             "HOST_NAME": socket.gethostname(),
             "SEGMENT_KEY": SEGMENT_KEY,
         }
-        environment = {key: str(value) for key, value in facts.items()} | dict(attempt.environment)
+        return {key: str(value) for key, value in facts.items()}
+
+    def launch(
+        self, attempt: Attempt, language: str, left_out: Sequence[str], switchable: bool, **ways: bool
+    ) -> Sandbox:
+        """Starts the program of an attempt, in a sandbox that is built for it or (ahead) in one that stands; there
+        from a runtime that was forked (forked), or from none."""
+        environment = self.facts() | dict(attempt.environment)
         program, arguments = self.program_of(attempt, language, environment)
         return self.runner.launch(
             program,
@@ -222,7 +231,7 @@ class Ground:
                 name, *words = statements.removeprefix("call:").split()
                 statements = f"call({self.numbers.get(name, -1)}, {', '.join(map(repr, words))})"
             return "/usr/bin/python3", ["-I", "-S", "-c", PRELUDE + statements]
-        return self.node, ["-e", NODE_PRELUDE + attempt.node]
+        return tool("node"), ["-e", NODE_PRELUDE + attempt.node]
 
     def run(
         self,

@@ -101,10 +101,12 @@ class Functions:
         files = {"index.mjs": code} if isinstance(code, str) else code
         return self.deploy(files, **({"Runtime": self.node, "Handler": "index.handler"} | settings))
 
-    def deploy(self, files: Mapping[str, str | bytes], **settings: Any) -> str:
+    def deploy(
+        self, files: Mapping[str, str | bytes], executables: tuple[str, ...] = ("bootstrap",), **settings: Any
+    ) -> str:
         """Creates a function of these files and waits until it is active; returns its name."""
         name = settings.pop("FunctionName", None) or unique_name("function")
-        code = {"ZipFile": zip_of(files)}
+        code = {"ZipFile": zip_of(files, executables)}
         self.client.create_function(**({"FunctionName": name, "Role": ROLE, "Code": code} | settings))
         self.wait_active(name)
         return name

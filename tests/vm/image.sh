@@ -2,16 +2,19 @@
 # Builds the initial file system of the test machine: a shell to boot with, and the tests with the programs they start.
 #
 # usage: tests/vm/image.sh WORK_DIRECTORY TEST_BINARY
+#
+# Beside TEST_BINARY lies what cargo built with it: wuwei itself and the examples `launcher` and `attempts`.
 set -eu
 
 work=$1
 tests=$2
+built=$(dirname "$tests")/..
 here=$(cd "$(dirname "$0")" && pwd)
 busybox=$work/busybox-static/bin/busybox
 boot=$work/boot
 root=$work/root
 # What the tests' scripts call inside sandboxes, and `unshare` for the guest's first process.
-programs="sh id cat grep hostname ls wc touch sleep env unshare"
+programs="sh id cat grep hostname ls wc touch sleep env unshare curl sed tr head"
 
 rm -rf "$boot" "$root"
 mkdir -p "$boot/bin" "$root"
@@ -36,7 +39,17 @@ for program in $programs; do
     add "$(PATH=/usr/bin:/bin command -v "$program")" "usr/bin/$program"
 done
 add "$tests" target/deps/tests
-add "$(dirname "$tests")/../examples/launcher" target/examples/launcher
+add "$built/examples/launcher" target/examples/launcher
+add "$built/examples/attempts" target/examples/attempts
+add "$built/wuwei" target/wuwei
+strip "$root/target/examples/attempts" "$root/target/wuwei"
+mkdir -p "$root/target/suite" "$root/var/tmp" "$root/mnt"
+cp -R "$here/../attack" "$here/../harness" "$here/attempts.py" "$root/target/suite"
+cp "$here/demo" "$root/target/demo"
+cc -O1 -static -pthread -o "$root/target/suite/attempt" "$here/../native/attempt.c"
+
+# Node.js in the place where the tests look for it.
+add "$(PATH=/usr/bin:/usr/local/bin command -v node)" usr/bin/node
 
 interpreter=$(readlink -f /usr/bin/python3)
 library=$("$interpreter" -I -S -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')

@@ -160,6 +160,7 @@ impl Instance for ManagedInstance {
             // The next event must not meet a process that is about to end.
             if tokio::time::timeout(CLOSE_TO_EXIT, exit_of(&mut self.process.exit)).await.is_err() {
                 self.process.controls.kill();
+                exit_of(&mut self.process.exit).await;
             }
         }
         match (answer.kind, streamed) {
