@@ -11,11 +11,8 @@ purpose=${1:-demo}
 packages=()
 need() { packages+=("$1"); }
 
-# The benchmarks need what the tests need, and count system calls.
-if [ "$purpose" = bench ]; then
-    purpose=test
-    command -v strace >/dev/null || need strace
-fi
+# The benchmarks need what the tests need.
+[ "$purpose" != bench ] || purpose=test
 
 command -v cc >/dev/null && command -v make >/dev/null || need build-essential
 command -v curl >/dev/null || need curl
@@ -40,6 +37,8 @@ if [ "$purpose" = test ]; then
     command -v javac >/dev/null || need default-jdk-headless
     command -v mvn >/dev/null || need maven
     PATH=$PATH:/usr/sbin:/sbin command -v ip >/dev/null || need iproute2
+    # Counts system calls.
+    command -v strace >/dev/null || need strace
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

@@ -265,3 +265,18 @@ def test_handler_may_be_left_to_the_bootstrap_but_not_out(functions: Functions, 
     )  # fmt: skip
     assert found.error == "InvalidParameterValueException"
     assert server.healthz()[0] == 200
+
+
+def test_a_runtime_that_ends_after_its_answer_is_started_again_for_the_next_event(functions: Functions) -> None:
+    # It answers and ends a little later, without asking for another event: most often it is frozen in between.
+    leaving = DRIVER + "    import time\n    time.sleep(0.02)\n    sys.exit(0)\n"
+    name = functions.deploy_custom(leaving, Timeout=10)
+    for number in range(5):
+        result = functions.invoke(name, f"result = {number}", LogType="Tail")
+        assert (result.function_error, result.value) == (None, number)
+        # One START and one END, also when the event was offered to a runtime that did not take it.
+        assert [result.log.count(word) for word in ("START RequestId", "END RequestId", "REPORT RequestId")] == [
+            1,
+            1,
+            1,
+        ]

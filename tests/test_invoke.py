@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -409,3 +410,36 @@ def test_an_unsupported_media_type_does_not_hurt(server: Server, echo: str) -> N
     path = f"/2015-03-31/functions/{echo}/invocations"
     answer = signed(server, "POST", path, b'{"a": 1}', {"Content-Type": "application/x-www-form-urlencoded"})
     assert (answer.status, json.loads(answer.body)) == (200, {"a": 1})
+
+
+def test_a_cold_call_says_where_its_time_went(server: Server, functions: Functions) -> None:
+    code = "import time\ntime.sleep(0.2)\ndef handler(event, context):\n    time.sleep(event)\n"
+    name = functions.deploy_python(code)
+    path = f"/2015-03-31/functions/{name}/invocations"
+    began = time.monotonic()
+    cold = signed(server, "POST", path, b"0.1")
+    elapsed_ms = (time.monotonic() - began) * 1000
+    header = cold.header("x-wuwei-cold-start")
+    assert cold.status == 200 and header is not None
+    phases = dict(part.split("=") for part in header.split(";"))
+    assert list(phases) == ["queue", "sandbox", "runtime", "init", "handler"]
+    assert all(re.fullmatch(r"\d+us", value) for value in phases.values()), header
+    ms = {phase: int(value.removesuffix("us")) / 1000 for phase, value in phases.items()}
+    assert ms["init"] >= 200 and ms["handler"] >= 100 and ms["sandbox"] > 0 and ms["runtime"] > 0
+    assert sum(ms.values()) <= elapsed_ms
+    warm = signed(server, "POST", path, b"0")
+    assert (warm.status, warm.header("x-wuwei-cold-start")) == (200, None)
+
+    # The same is in a log of its own, and not in the function's: which is read when all is written.
+    assert "coldStart" not in server.wuwei("logs", name).ok().output
+    request_id = cold.header("x-amzn-requestid")
+    files = list((server.data_dir / "logs" / ACCOUNT / REGION / "$cold-starts").glob("*.jsonl"))
+    records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    (found,) = [record for record in records if record["request_id"] == request_id]
+    document = json.loads(found["message"])
+    assert document["type"] == "wuwei.coldStart"
+    record = document["record"]
+    assert (record["requestId"], record["functionName"], record["functionVersion"]) == (request_id, name, "$LATEST")
+    assert {phase: int(record[f"{phase}Ms"] * 1000) for phase in ms} == pytest.approx(
+        {phase: value * 1000 for phase, value in ms.items()}, abs=1
+    )

@@ -181,12 +181,13 @@ async function main() {
   process.on('beforeExit', () => onEmptyLoop());
   const variable = process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA;
   if (variable !== '1' && variable !== 'true') globalThis.awslambda = awslambda;
+  const began = process.hrtime.bigint();
   try {
     const found = await load(process.env.LAMBDA_TASK_ROOT || '/var/task', process.env._HANDLER ?? '');
     if (!hasCallbacks && !found.isStreaming && found.handler.length >= 3) {
       throw new errors.CallbackHandlerDeprecated(CALLBACKS_REMOVED);
     }
-    channel.send(channel.READY, '', '');
+    channel.send(channel.READY, '', String((process.hrtime.bigint() - began) / 1000n));
     loaded = found;
   } catch (error) {
     die('Uncaught Exception', error, UNCAUGHT_EXCEPTION);

@@ -15,6 +15,7 @@ AWS's runtime, because clients and tests compare them.
 import json
 import os
 import sys
+import time
 
 CONTROL = 3
 INVOKE, ASSIGN = 1, 2
@@ -482,13 +483,14 @@ def main():
     prepare()
     # What is there now stays: the collector need not look at it again.
     __import__("gc").freeze()
+    began = time.monotonic()
     try:
         handler = find_handler(setting)
     except Exception as error:
         send_error(INIT_ERROR, error)
         sys.exit(1)
     flush_output()
-    send_frame(READY)
+    send_frame(READY, document=b"%d" % ((time.monotonic() - began) * 1e6))
     serve(handler)
 
 

@@ -22,6 +22,7 @@ INSTALL = {
     "npm": "apt-get install -y npm",
     "systemd-analyze": "apt-get install -y systemd",
     "setpriv": "apt-get install -y util-linux",
+    "strace": "apt-get install -y strace",
 }
 
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
-use wuwei_model::{FunctionErrorKind, InvocationId, InvocationReport};
+use wuwei_model::{ColdStart, FunctionErrorKind, InvocationId, InvocationReport};
 use wuwei_sandbox::{LaunchError, StreamSink};
 
 /// One synchronous call.
@@ -34,6 +34,8 @@ pub struct Answer {
     pub report: InvocationReport,
     /// Last 4 KB of the invocation's log.
     pub log_tail: Vec<u8>,
+    /// Set when a runtime had to be started for the call.
+    pub cold_start: Option<ColdStart>,
 }
 
 /// Why a call could not run: not the function's fault.

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use wuwei_model::{CodeDigest, EgressPolicy, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
+use wuwei_model::{
+    CodeDigest, ColdStart, EgressPolicy, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport,
+};
 use wuwei_recorder::{LogStream, Recorder};
 use wuwei_sandbox::OutputSink;
 use wuwei_store::Store;
@@ -61,6 +63,8 @@ pub(crate) trait InstanceLog: Send + Sync {
     fn line(&mut self, at: SystemTime, text: &str);
     fn platform_line(&mut self, at: SystemTime, text: &str);
     fn end(&mut self, at: SystemTime, report: &InvocationReport);
+    fn complete(&mut self, cpu_us: u64) -> bool;
+    fn cold_start(&mut self, at: SystemTime, id: &InvocationId, cold_start: &ColdStart);
     fn tail(&self) -> Vec<u8>;
 }
 
@@ -85,6 +89,12 @@ impl InstanceLog for LogStream {
     }
     fn end(&mut self, at: SystemTime, report: &InvocationReport) {
         self.end(at, report);
+    }
+    fn complete(&mut self, cpu_us: u64) -> bool {
+        self.complete(cpu_us)
+    }
+    fn cold_start(&mut self, at: SystemTime, id: &InvocationId, cold_start: &ColdStart) {
+        self.cold_start(at, id, cold_start);
     }
     fn tail(&self) -> Vec<u8> {
         self.tail()

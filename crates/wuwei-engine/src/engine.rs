@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use wuwei_model::{FunctionKey, FunctionVersion, Runtime, Version};
 use wuwei_recorder::Recorder;
 use wuwei_sandbox::{ExpectedInstance, InstanceFactory};
@@ -19,6 +20,7 @@ use crate::fleet::{Effects, Fleet, Provision};
 use crate::lease::Berth;
 use crate::live::Live;
 use crate::starting::StartFailure;
+use crate::to_the_end::{Task, ToTheEnd};
 use crate::{reaper, starting};
 
 /// How long an instance may take to stop before the engine gives it up (dropping it kills it all the same).
@@ -101,15 +103,16 @@ impl Engine {
     /// [`InvokeError`] when the platform could not run the call. What the function did wrong is an [`Answer`].
     pub async fn invoke(&self, function: Arc<FunctionVersion>, call: Call) -> Result<Answer, InvokeError> {
         let admission = Admission::of(&self.shared, Arc::clone(&function))?;
-        let task = self.shared.tasks.spawn(async move {
+        let call = async move {
             let result = admission.shared.attend(&function, call).await;
             admission.settle(&result);
             result
-        });
-        task.await.unwrap_or_else(|error| {
-            // The panic hook has printed the panic itself.
+        };
+        let tasks = self.shared.tasks.clone();
+        let hand_over = move |rest: Task<_>| drop(tasks.spawn(rest));
+        ToTheEnd::new(call, hand_over).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a call ended without a result");
-            Err(if error.is_panic() { InvokeError::Internal } else { InvokeError::ShuttingDown })
+            Err(InvokeError::Internal)
         })
     }
 
@@ -178,8 +181,13 @@ impl Engine {
 impl Shared {
     /// One admitted call, from its search for an instance to its answer.
     async fn attend(self: &Arc<Self>, function: &Arc<FunctionVersion>, call: Call) -> Result<Answer, InvokeError> {
+        let arrived = Instant::now();
         match self.acquire(function).await? {
             Acquired::Instance(mut lease, init) => {
+                if let Some(cold_start) = &mut lease.live().cold_start {
+                    let started = cold_start.sandbox + cold_start.runtime + cold_start.init;
+                    cold_start.queue = arrived.elapsed().saturating_sub(started);
+                }
                 if init.is_some() || !lease.live().has_runtime() {
                     self.counters.cold_starts.increment();
                 }

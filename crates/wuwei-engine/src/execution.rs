@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
-use wuwei_model::{FunctionErrorKind, FunctionVersion, InitPhase, InvocationId, InvocationReport, Outcome};
+use wuwei_model::{ColdStart, FunctionErrorKind, FunctionVersion, InitPhase, InvocationId, InvocationReport, Outcome};
 use wuwei_sandbox::{Invocation, InvokeFailure, Reply, Usage};
 
 use crate::call::{Answer, Call, InvokeError};
@@ -47,49 +48,50 @@ pub(crate) async fn execute(
     let limit = Duration::from_secs(u64::from(function.settings.timeout_s));
     let is_warm = live.has_runtime() && init.is_none();
     if is_warm {
+        live.complete_last();
         live.reset_peak_memory();
     }
     // What is left of an earlier runtime goes before the clock starts.
     live.until_ended().await;
     let (id, began_at, began) = (call.id.clone(), SystemTime::now(), Instant::now());
-    let restarted = if live.has_runtime() { Ok(()) } else { restart(shared, live, function, began, &mut killed).await };
-    let bill = Bill { function, init };
-    match restarted {
-        Ok(()) => {}
-        Err(Hindrance::Function(setback)) => {
-            let elapsed = began.elapsed().min(limit);
-            note_setback(live, &setback, InitPhase::Invoke, elapsed);
-            live.log.start(SystemTime::now(), &id);
-            let failure = Failure::of_setback(&id, setback, limit, SystemTime::now());
-            let settled = Settled::logged(failure, live.log.as_mut());
-            let report = bill.report(&id, &settled, elapsed, live.take_usage());
-            let result = Ok(settled.answer(report, live.log.as_mut()));
-            return Execution { result, aftermath: Aftermath::Reset };
-        }
-        Err(Hindrance::Platform(error)) => {
-            return Execution { result: Err(InvokeError::Launch(error)), aftermath: Aftermath::Discard };
-        }
-        Err(Hindrance::Shutdown) => return Execution::cut_short(),
+    let bill = Bill { function, init, id: &id, limit };
+    if !live.has_runtime()
+        && let Err(hindrance) = restart(shared, live, function, began, &mut killed).await
+    {
+        return bill.hindered(live, hindrance, began, false);
     }
-
     live.log.start(SystemTime::now(), &id);
-    let invocation = invocation_of(call, began_at, limit, limit.saturating_sub(began.elapsed()));
-    let Some((instance, log)) = live.parts() else { return Execution::cut_short() };
-    let mut sink = LogSink(log);
-    let result = tokio::select! {
-        biased;
-        result = timeout(invocation.timeout + OVERRUN, instance.invoke(invocation, &mut sink)) => Some(result),
-        _ = killed.wait_for(|killed| *killed) => None,
+    let mut invocation = invocation_of(call, began_at, limit, limit.saturating_sub(began.elapsed()));
+    let mut may_retry = true;
+    let mut handed_over = Instant::now();
+    let result = loop {
+        match run(live, invocation, &mut killed).await {
+            // It was on its way out, which could not be seen while it was frozen. As on AWS, the event goes to a new one.
+            Some(Err(InvokeFailure::NotTaken(_, event))) if may_retry => {
+                may_retry = false;
+                shared.end_runtime(live);
+                live.until_ended().await;
+                if let Err(hindrance) = restart(shared, live, function, began, &mut killed).await {
+                    return bill.hindered(live, hindrance, began, true);
+                }
+                handed_over = Instant::now();
+                invocation = Invocation { timeout: limit.saturating_sub(began.elapsed()), ..*event };
+            }
+            result => break result,
+        }
     };
     let elapsed = began.elapsed();
-    let usage = live.take_usage();
+    let handler = handed_over.elapsed();
+    let cold_start = live.cold_start.take().map(|cold_start| ColdStart { handler, ..cold_start });
+    let is_kept = matches!(result, Some(Ok(_)));
+    let usage = if is_kept { live.take_usage_so_far() } else { live.take_usage() };
     let log = live.log.as_mut();
     let Some(result) = result else {
         log.platform_line(SystemTime::now(), &format!("RequestId: {id} Error: Server is shutting down"));
-        log.end(SystemTime::now(), &bill.report(&id, &Settled::cut_short(), elapsed, usage));
+        log.end(SystemTime::now(), &bill.report(&Settled::cut_short(), elapsed, usage));
         return Execution::cut_short();
     };
-    let (settled, duration, aftermath) = match result.unwrap_or(Err(InvokeFailure::Timeout)) {
+    let (settled, duration, aftermath) = match result {
         Ok(Reply::Success(payload)) => (Settled::Success(payload), elapsed, Aftermath::Keep),
         Ok(Reply::Streamed { error: None }) => (Settled::Success(Bytes::new()), elapsed, Aftermath::Keep),
         Ok(Reply::Streamed { error: Some(document) } | Reply::Error(document)) => {
@@ -102,8 +104,29 @@ pub(crate) async fn execute(
             (Settled::logged(failure, log), duration, Aftermath::Reset)
         }
     };
-    let report = bill.report(&id, &settled, duration, usage);
-    Execution { result: Ok(settled.answer(report, log)), aftermath }
+    if let Some(cold_start) = &cold_start {
+        log.cold_start(SystemTime::now(), &id, cold_start);
+    }
+    let report = bill.report(&settled, duration, usage);
+    let answer = Answer { cold_start, ..settled.answer(report, log) };
+    Execution { result: Ok(answer), aftermath }
+}
+
+/// Hands an event over; `None` when the engine shuts down meanwhile.
+async fn run(
+    live: &mut Live,
+    invocation: Invocation,
+    killed: &mut watch::Receiver<bool>,
+) -> Option<Result<Reply, InvokeFailure>> {
+    let (instance, log) = live.parts()?;
+    let mut sink = LogSink(log);
+    tokio::select! {
+        biased;
+        result = timeout(invocation.timeout + OVERRUN, instance.invoke(invocation, &mut sink)) => {
+            Some(result.unwrap_or(Err(InvokeFailure::Timeout)))
+        }
+        _ = killed.wait_for(|killed| *killed) => None,
+    }
 }
 
 impl Execution {
@@ -145,7 +168,7 @@ impl Settled {
             Self::Success(payload) => (payload, None),
             Self::Failure(_, _, document) => (document, Some(FunctionErrorKind::Unhandled)),
         };
-        Answer { payload, function_error, report, log_tail: log.tail() }
+        Answer { payload, function_error, report, log_tail: log.tail(), cold_start: None }
     }
 }
 
@@ -153,17 +176,41 @@ impl Settled {
 struct Bill<'call> {
     function: &'call FunctionVersion,
     init: Option<Duration>,
+    id: &'call InvocationId,
+    limit: Duration,
 }
 
 impl Bill<'_> {
-    fn report(&self, id: &InvocationId, settled: &Settled, duration: Duration, usage: Usage) -> InvocationReport {
+    /// There is no runtime for the call, which began at `began`.
+    fn hindered(&self, live: &mut Live, hindrance: Hindrance, began: Instant, is_started: bool) -> Execution {
+        match hindrance {
+            Hindrance::Function(setback) => {
+                let elapsed = began.elapsed().min(self.limit);
+                note_setback(live, &setback, InitPhase::Invoke, elapsed);
+                if !is_started {
+                    live.log.start(SystemTime::now(), self.id);
+                }
+                let failure = Failure::of_setback(self.id, setback, self.limit, SystemTime::now());
+                let settled = Settled::logged(failure, live.log.as_mut());
+                let report = self.report(&settled, elapsed, live.take_usage());
+                let result = Ok(settled.answer(report, live.log.as_mut()));
+                Execution { result, aftermath: Aftermath::Reset }
+            }
+            Hindrance::Platform(error) => {
+                Execution { result: Err(InvokeError::Launch(error)), aftermath: Aftermath::Discard }
+            }
+            Hindrance::Shutdown => Execution::cut_short(),
+        }
+    }
+
+    fn report(&self, settled: &Settled, duration: Duration, usage: Usage) -> InvocationReport {
         let (outcome, error_type) = match settled {
             Settled::Success(_) => (Outcome::Success, None),
             Settled::Failure(outcome, error_type, _) => (*outcome, error_type.clone()),
         };
         let (duration, init) = (InvocationReport::as_shown(duration), self.init.map(InvocationReport::as_shown));
         InvocationReport {
-            id: id.clone(),
+            id: self.id.clone(),
             outcome,
             error_type,
             duration,

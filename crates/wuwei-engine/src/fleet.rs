@@ -247,12 +247,15 @@ impl Fleet {
             .index
             .get(&function.key)
             .and_then(|ids| ids.iter().copied().find(|id| is_same_revision(&self.pools[id].function, function)));
-        known.unwrap_or_else(|| {
-            let id = PoolId(self.next_number());
-            self.pools.insert(id, Pool::new(Arc::clone(function)));
-            self.index.entry(function.key.clone()).or_default().push(id);
-            id
-        })
+        if let Some(id) = known {
+            // The next call most often brings the same one, which needs no comparison then.
+            self.pools.entry(id).and_modify(|pool| pool.function = Arc::clone(function));
+            return id;
+        }
+        let id = PoolId(self.next_number());
+        self.pools.insert(id, Pool::new(Arc::clone(function)));
+        self.index.entry(function.key.clone()).or_default().push(id);
+        id
     }
 
     /// At zero nothing is left.
@@ -287,6 +290,9 @@ impl Fleet {
 /// Whether instances of one may serve the other: nothing that an instance is made of has changed. `RevisionId` is no
 /// measure: a change of the resource policy gives a new one, too, and is no reason to start anew.
 fn is_same_revision(pooled: &FunctionVersion, function: &FunctionVersion) -> bool {
+    if std::ptr::eq(pooled, function) {
+        return true;
+    }
     pooled.version == function.version
         && pooled.last_modified_ms == function.last_modified_ms
         && pooled.code == function.code

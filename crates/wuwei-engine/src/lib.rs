@@ -22,6 +22,7 @@ mod shutdown;
 mod starting;
 #[cfg(test)]
 mod testing;
+mod to_the_end;
 
 pub use account::FunctionConcurrency;
 pub use call::{Answer, Call, EngineOptions, InvokeError};
@@ -29,4 +30,5 @@ pub use counters::EngineSnapshot;
 pub use engine::Engine;
 pub use environment::is_reserved_variable;
 pub use fleet::Provision;
+pub use to_the_end::{PanickedError, Task, ToTheEnd};
 pub use wuwei_sandbox::{StockSnapshot, StreamPart, StreamSink};

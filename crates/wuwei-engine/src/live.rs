@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use wuwei_model::limits;
+use wuwei_model::{ColdStart, limits};
 use wuwei_sandbox::{Instance, Usage};
 
 use crate::collaborators::{CodeInUse, InstanceLog};
@@ -25,8 +25,11 @@ pub(crate) struct Live {
     /// When the runtime was started.
     began: Instant,
     frozen: bool,
-    /// CPU time of the runtime that reports have accounted for, in microseconds. What it uses after an answer, until it
-    /// is frozen, counts for its next invocation: nothing is counted twice, and nothing is lost between two calls.
+    /// How its runtime was started, until a call's answer tells.
+    pub(crate) cold_start: Option<ColdStart>,
+    /// CPU time of the runtime that is accounted for, in microseconds. That of an invocation is, once the environment has
+    /// come to rest or the next one begins; so what it uses after an answer, until it is frozen, is in. Nothing is counted
+    /// twice, and nothing is lost between two calls.
     metered_cpu_us: u64,
     /// What earlier runtimes of this environment used and no report has accounted for: failed initialisations.
     unreported: Usage,
@@ -49,6 +52,7 @@ impl Live {
             provisioned: false,
             began: Instant::now(),
             frozen: false,
+            cold_start: None,
             metered_cpu_us: 0,
             unreported: Usage::default(),
         }
@@ -94,6 +98,26 @@ impl Live {
         usage
     }
 
+    /// What an invocation used whose environment is kept: its CPU time follows when that comes to rest.
+    pub(crate) fn take_usage_so_far(&mut self) -> Usage {
+        let mut usage = std::mem::take(&mut self.unreported);
+        if let Runtime::Running(instance) = &self.runtime {
+            usage.peak_memory_bytes = usage.peak_memory_bytes.max(instance.peak_memory_bytes());
+        }
+        usage
+    }
+
+    /// The last invocation's CPU time is complete: the next one begins, or the environment has come to rest. What is too
+    /// late for the last one stays for the next.
+    pub(crate) fn complete_last(&mut self) {
+        if let Runtime::Running(instance) = &self.runtime {
+            let cpu_us = instance.cpu_us();
+            if self.log.complete(cpu_us.saturating_sub(self.metered_cpu_us)) {
+                self.metered_cpu_us = cpu_us;
+            }
+        }
+    }
+
     /// Freezes the runtime, if it runs.
     pub(crate) fn freeze(&mut self) {
         if let Runtime::Running(instance) = &self.runtime
@@ -101,6 +125,7 @@ impl Live {
         {
             self.frozen = true;
             instance.freeze();
+            self.complete_last();
         }
     }
 
@@ -116,6 +141,7 @@ impl Live {
 
     /// Ends the runtime without waiting for it. What it used and no report has accounted for is kept.
     pub(crate) fn end_runtime(&mut self, tasks: &Handle) {
+        self.complete_last();
         self.unreported = self.take_usage();
         if let Runtime::Running(instance) = std::mem::replace(&mut self.runtime, Runtime::Ended(None)) {
             self.runtime = Runtime::Ended(Some(tasks.spawn(stop(instance))));
@@ -142,6 +168,7 @@ impl Live {
 
     /// Ends the environment; nothing of it is left when this returns.
     pub(crate) async fn stop(mut self: Box<Self>) {
+        self.complete_last();
         match std::mem::replace(&mut self.runtime, Runtime::Ended(None)) {
             Runtime::Running(instance) => stop(instance).await,
             ended @ Runtime::Ended(_) => {

@@ -80,7 +80,7 @@ impl Failure {
     /// An invocation that took `timeout` at most.
     pub(crate) fn of_invocation(id: &InvocationId, failure: InvokeFailure, timeout: Duration, at: SystemTime) -> Self {
         match failure {
-            InvokeFailure::Exited(exit) => Self::exited(id, exit),
+            InvokeFailure::Exited(exit) | InvokeFailure::NotTaken(exit, _) => Self::exited(id, exit),
             InvokeFailure::Timeout => Self::timed_out(id, timeout, at),
             InvokeFailure::ResponseTooLarge(_) => {
                 let message = format!(

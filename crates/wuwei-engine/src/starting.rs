@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
-use wuwei_model::{FunctionVersion, InitPhase, InitReport};
+use wuwei_model::{ColdStart, FunctionVersion, InitPhase, InitReport};
 use wuwei_sandbox::{InitFailure, InstanceIdentity, InstanceSpec, LaunchError};
 
 use crate::collaborators::LogSink;
@@ -115,10 +115,12 @@ async fn launch(
         ephemeral_mb: function.settings.ephemeral_mb,
         egress: shared.code.egress(&function.key),
     };
+    let began = Instant::now();
     let late = |_elapsed| Err(LaunchError::Sandbox(format!("no answer within {} s", LAUNCH_LIMIT.as_secs())));
     match timeout(LAUNCH_LIMIT, shared.factory.launch(spec)).await.unwrap_or_else(late) {
         Ok(instance) => {
             live.renew(instance);
+            live.cold_start = Some(ColdStart { sandbox: began.elapsed(), ..ColdStart::default() });
             Ok(())
         }
         Err(LaunchError::NoBootstrap) => Err(Hindrance::Function(Setback::NoBootstrap)),
@@ -129,10 +131,17 @@ async fn launch(
 async fn initialise(live: &mut Live, limit: Duration, killed: &mut watch::Receiver<bool>) -> Result<(), Hindrance> {
     let Some((instance, log)) = live.parts() else { return Err(Hindrance::Shutdown) };
     let mut sink = LogSink(log);
+    let began = Instant::now();
     let result = tokio::select! {
         result = timeout(limit + OVERRUN, instance.initialise(limit, &mut sink)) => result,
         _ = killed.wait_for(|killed| *killed) => return Err(Hindrance::Shutdown),
     };
+    let took = began.elapsed();
+    // The function may say what it likes.
+    let init = instance.own_init().unwrap_or(took).min(took);
+    if let Some(cold_start) = &mut live.cold_start {
+        *cold_start = ColdStart { runtime: took.saturating_sub(init), init, ..*cold_start };
+    }
     result.unwrap_or(Err(InitFailure::Timeout)).map_err(|failure| Hindrance::Function(Setback::Initialisation(failure)))
 }
 

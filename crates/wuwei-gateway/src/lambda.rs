@@ -27,6 +27,6 @@ mod url_config;
 pub(crate) use configuration::LATEST;
 pub(crate) use dispatch::answer;
 pub(crate) use error::ApiError;
-pub(crate) use lookup::{check_state, function as find_function, version_of};
+pub(crate) use lookup::{check_state, known as find_known, version_of};
 pub use page::lambda_api_page;
 pub(crate) use settlement::recover;

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use wuwei_engine::{Task, ToTheEnd};
 
 /// A group of running tasks; cheap to clone.
 #[derive(Clone, Default)]
@@ -19,15 +20,18 @@ impl Tasks {
         set.spawn(task);
     }
 
-    /// Runs a task to its end and waits for its result; `None` when it panicked.
-    pub(crate) async fn run<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        self.spawn(async move {
-            if sender.send(task.await).is_err() {
-                tracing::debug!("a caller left before its answer");
+    /// Runs a task to its end and waits for its result; `None` when it panicked. It is run by whoever waits, and in the
+    /// group once nobody does.
+    pub(crate) async fn run<T: 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let tasks = self.clone();
+        let hand_over = move |rest: Task<T>| {
+            tracing::debug!("a caller left before its answer");
+            // Without a runtime the process ends: nothing can be run any more.
+            if Handle::try_current().is_ok() {
+                tasks.spawn(async move { drop(rest.await) });
             }
-        });
-        receiver.await.ok()
+        };
+        ToTheEnd::new(task, hand_over).await.ok()
     }
 
     /// Waits for all tasks, those included that start meanwhile.

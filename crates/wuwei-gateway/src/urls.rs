@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use wuwei_engine::Call;
 use wuwei_model::{FunctionUrl, InvocationId, State, UrlInvokeMode, limits};
-use wuwei_store::Function;
+use wuwei_store::KnownFunction;
 
 use crate::face::Exchange;
-use crate::lambda::{ApiError, LATEST, check_state, find_function, version_of};
+use crate::lambda::{ApiError, LATEST, check_state, find_known, version_of};
 use crate::wire::Answer;
 pub(crate) use host::{address, id_of, new_id};
 
@@ -46,25 +46,25 @@ struct Found {
     url: FunctionUrl,
     /// `$LATEST`, or an alias.
     qualifier: String,
-    function: Function,
+    known: Arc<KnownFunction>,
 }
 
 async fn find(exchange: &Exchange, id: &str) -> Result<Option<Found>, ApiError> {
     let parts = &exchange.parts;
-    let Some((mut function, qualifier)) = parts.store.functions().find_url(id).await? else { return Ok(None) };
-    if function.latest.state != State::Active {
+    let Some((mut known, qualifier)) = parts.store.functions().find_url(id).await? else { return Ok(None) };
+    if known.latest.state != State::Active {
         // Brings to rest what an earlier server left pending.
-        let Some((settled, _)) = find_function(parts, &function.latest.key).await? else { return Ok(None) };
-        function = settled;
+        let Some(settled) = find_known(parts, &known.latest.key).await? else { return Ok(None) };
+        known = settled;
     }
-    let url = function.urls.get(&qualifier).cloned();
-    Ok(url.map(|url| Found { url, qualifier, function }))
+    let url = known.function.urls.get(&qualifier).cloned();
+    Ok(url.map(|url| Found { url, qualifier, known }))
 }
 
 impl Found {
     /// ARN of what it is the URL of.
     fn arn(&self) -> String {
-        let key = &self.function.latest.key;
+        let key = &self.known.latest.key;
         if self.qualifier == LATEST { key.arn() } else { key.qualified_arn(&self.qualifier) }
     }
 }
@@ -72,7 +72,7 @@ impl Found {
 /// Lets the caller in and runs the function; the error is the answer to a request that does not get so far.
 async fn call(exchange: &mut Exchange, found: &Found, peer: SocketAddr, trace: &str) -> Result<Answer, Answer> {
     let (caller, body) = access::admit(exchange, found).await?;
-    let version = version_of(&exchange.parts, &found.function, &found.qualifier).await;
+    let version = version_of(&exchange.parts, &found.known, &found.qualifier).await;
     let Some(version) = version.map_err(|error| error.answer())? else { return Err(refusal::unknown_url()) };
     check_state(&version).map_err(|error| error.answer())?;
     let payload =
@@ -89,7 +89,6 @@ async fn call(exchange: &mut Exchange, found: &Found, peer: SocketAddr, trace: &
         client_context: None,
         stream: None,
     };
-    let version = Arc::new(version);
     match found.url.invoke_mode {
         UrlInvokeMode::Buffered => {
             let outcome = exchange.parts.engine.invoke(version, engine_call).await;

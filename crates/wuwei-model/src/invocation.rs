@@ -57,6 +57,30 @@ pub enum Outcome {
     Crash,
 }
 
+/// Where the time of a cold start went. The phases do not overlap, and no one else's time is in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColdStart {
+    /// From the call's arrival until its instance was begun: waiting for memory, or for another start.
+    pub queue: Duration,
+    /// Building the sandbox.
+    pub sandbox: Duration,
+    /// Starting the language runtime. Nothing for custom runtimes, which are the function's own.
+    pub runtime: Duration,
+    /// Initialisation of the function itself, as far as the runtime tells; all of it for custom runtimes.
+    pub init: Duration,
+    /// From handing the event over to the answer.
+    pub handler: Duration,
+}
+
+impl ColdStart {
+    /// The phases with their names, in order.
+    #[must_use]
+    pub fn phases(&self) -> [(&'static str, Duration); 5] {
+        let Self { queue, sandbox, runtime, init, handler } = *self;
+        [("queue", queue), ("sandbox", sandbox), ("runtime", runtime), ("init", init), ("handler", handler)]
+    }
+}
+
 /// What one attempt used: the facts behind the REPORT line and, later, the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvocationReport {
@@ -76,7 +100,8 @@ pub struct InvocationReport {
     pub memory_mb: u32,
     /// Highest memory use seen, in bytes.
     pub peak_memory_bytes: u64,
-    /// CPU time really used, in microseconds.
+    /// CPU time really used, in microseconds, as far as it is known when the invocation ends: that of an environment that
+    /// stays goes into the ledger when it comes to rest.
     pub cpu_us: u64,
 }
 

@@ -27,7 +27,7 @@ pub use function::{
     RuntimeFamily, State, Version,
 };
 pub use function_url::{FunctionUrl, UnknownUrlSettingError, UrlAuthType, UrlCors, UrlInvokeMode};
-pub use invocation::{FunctionErrorKind, InitPhase, InitReport, InvocationId, InvocationReport, Outcome};
+pub use invocation::{ColdStart, FunctionErrorKind, InitPhase, InitReport, InvocationId, InvocationReport, Outcome};
 pub use logging::{ApplicationLogLevel, LogFormat, LoggingConfig, SystemLogLevel};
 pub use name::{FunctionReference, ParseFunctionReferenceError};
 pub use policy::{Policy, PolicyCaller, PolicyPrincipal, PolicyQuestion, PolicyStatement};

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 use wuwei_model::FunctionKey;
 
-use crate::record::LogRecord;
+use crate::record::{LogRecord, RecordView};
 
 /// Records that a follower may lag behind; older ones are lost to it, and it is told how many.
 const LAG_MAX: usize = 4_096;
@@ -31,9 +31,9 @@ impl Followers {
     }
 
     /// Shows a record to the followers of its function, if there are any.
-    pub(crate) fn show(&self, function: &FunctionKey, record: &LogRecord) {
+    pub(crate) fn show(&self, function: &FunctionKey, record: RecordView<'_>) {
         let mut channels = self.lock();
-        let has_left = channels.get(function).is_some_and(|channel| channel.send(record.clone()).is_err());
+        let has_left = channels.get(function).is_some_and(|channel| channel.send(record.to_record()).is_err());
         if has_left {
             channels.remove(function);
         }

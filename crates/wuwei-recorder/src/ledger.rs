@@ -5,6 +5,7 @@
 //! nothing is ever written behind it.
 
 mod entry;
+mod open_entry;
 mod segment;
 mod usage;
 mod writer;
@@ -22,6 +23,8 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 pub(crate) use entry::Entry;
+pub(crate) use open_entry::OpenEntry;
+use open_entry::Pending;
 pub use usage::{Usage, UsageRow};
 use writer::Writer;
 
@@ -40,7 +43,7 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Something to do, or closed.
+    /// Something to do, or closed: an entry is only told of when the thread waits for one.
     filled: Condvar,
     /// Room again.
     emptied: Condvar,
@@ -50,9 +53,11 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    pending: Vec<Entry>,
+    pending: Vec<Pending>,
     barriers: Vec<oneshot::Sender<io::Result<()>>>,
     is_closed: bool,
+    /// The thread waits for anything at all.
+    is_idle: bool,
 }
 
 impl Shared {
@@ -71,8 +76,20 @@ impl Ledger {
         Ok(Self { shared, directory: directory.to_owned(), thread: Some(thread) })
     }
 
-    /// Enters an attempt. Waits only while [`PENDING_MAX`] entries wait for the disk.
+    /// Enters an attempt whose CPU time is complete. Waits only while [`PENDING_MAX`] entries wait for the disk.
+    #[cfg(test)]
     pub(crate) fn append(&self, entry: Entry) {
+        self.enter(Pending::complete(entry));
+    }
+
+    /// Enters an attempt to whose CPU time something may be added, shortly. Waits as [`Ledger::append`] does.
+    pub(crate) fn append_open(&self, entry: Entry) -> OpenEntry {
+        let (pending, open) = Pending::open(entry);
+        self.enter(pending);
+        open
+    }
+
+    fn enter(&self, pending: Pending) {
         let is_full = |state: &mut State| state.pending.len() >= PENDING_MAX && !state.is_closed;
         let waited = self.shared.emptied.wait_while(self.shared.lock(), is_full);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -80,9 +97,12 @@ impl Ledger {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        state.pending.push(entry);
+        state.pending.push(pending);
+        let must_wake = std::mem::take(&mut state.is_idle) || state.pending.len() == PENDING_MAX / 2;
         drop(state);
-        self.shared.filled.notify_one();
+        if must_wake {
+            self.shared.filled.notify_one();
+        }
     }
 
     /// Everything entered before is on the disk when this returns.

@@ -83,6 +83,11 @@ impl FunctionMeter {
         add(&self.counters.billed_ms, used.billed_ms);
     }
 
+    /// CPU time that became known after its attempt had ended.
+    pub(crate) fn late_cpu(&self, cpu_us: u64) {
+        self.counters.cpu_us.fetch_add(cpu_us, Ordering::Relaxed);
+    }
+
     /// A call was refused with 429.
     pub(crate) fn throttled(&self) {
         self.counters.throttles.fetch_add(1, Ordering::Relaxed);

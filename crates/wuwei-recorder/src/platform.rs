@@ -6,12 +6,25 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use wuwei_model::{FunctionKey, InvocationReport, Outcome, SystemLogLevel, Version};
+use wuwei_model::{ColdStart, FunctionKey, InvocationId, InvocationReport, Outcome, SystemLogLevel, Version};
 
 use crate::files::rfc3339;
 use crate::lines;
 
 const ON_DEMAND: &str = "on-demand";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ColdStartRecord<'a> {
+    request_id: &'a str,
+    function_name: &'a str,
+    function_version: String,
+    queue_ms: f64,
+    sandbox_ms: f64,
+    runtime_ms: f64,
+    init_ms: f64,
+    handler_ms: f64,
+}
 
 /// An event, ready to be written, and how urgent it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -150,6 +163,29 @@ pub(crate) fn report(at: SystemTime, report: &InvocationReport) -> Event {
 pub(crate) fn logs_dropped(at: SystemTime, dropped_records: u64, dropped_bytes: u64) -> Event {
     let reason = "The function wrote its log faster than it could be stored.";
     event(at, SystemLogLevel::Warn, "platform.logsDropped", LogsDropped { reason, dropped_records, dropped_bytes })
+}
+
+/// wuwei's own: the phases of a cold start, in milliseconds.
+pub(crate) fn cold_start(
+    at: SystemTime,
+    id: &InvocationId,
+    function: &FunctionKey,
+    version: Version,
+    cold_start: &ColdStart,
+) -> String {
+    let [queue, sandbox, runtime, init, handler] =
+        cold_start.phases().map(|(_, duration)| duration.as_secs_f64() * 1_000.0);
+    let record = ColdStartRecord {
+        request_id: id.as_str(),
+        function_name: &function.name,
+        function_version: version.to_string(),
+        queue_ms: queue,
+        sandbox_ms: sandbox,
+        runtime_ms: runtime,
+        init_ms: init,
+        handler_ms: handler,
+    };
+    event(at, SystemLogLevel::Info, "wuwei.coldStart", record).text
 }
 
 /// `failure` is the handler's own error, `error` is an environment that broke.

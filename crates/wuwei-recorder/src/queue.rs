@@ -14,7 +14,13 @@ use wuwei_model::FunctionKey;
 
 use crate::holdings::LogLimits;
 use crate::rate::Rate;
-use crate::record::LogRecord;
+use crate::record::{Level, RecordView};
+
+/// How long records are collected before they are written together: the writer is woken that often at most, and not by
+/// each line.
+const COLLECTING: Duration = Duration::from_millis(5);
+/// What ends the collecting early: so much waits, in bytes.
+const COLLECTED_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a record weighs beside its message, in bytes: names, and the queue's own bookkeeping.
 const RECORD_OVERHEAD_BYTES: usize = 256;
@@ -47,40 +53,57 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(crate) struct QueuedRecord {
     pub(crate) function: Arc<FunctionKey>,
-    pub(crate) record: LogRecord,
+    pub(crate) time_ms: i64,
+    pub(crate) stream: Arc<str>,
+    pub(crate) request_id: Option<Arc<str>>,
+    pub(crate) level: Level,
+    pub(crate) message: String,
     /// Bytes of its stream that wait; less by its own weight when it is gone.
-    backlog: Arc<AtomicUsize>,
+    pub(crate) backlog: Backlog,
+}
+
+/// Bytes that wait, of one stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backlog(Arc<AtomicUsize>);
+
+impl Backlog {
+    /// Counts a record of this message in.
+    pub(crate) fn of(&self, message: &str) -> Self {
+        self.0.fetch_add(message.len() + RECORD_OVERHEAD_BYTES, Ordering::Relaxed);
+        self.clone()
+    }
 }
 
 impl QueuedRecord {
-    pub(crate) fn new(function: Arc<FunctionKey>, record: LogRecord, backlog: Arc<AtomicUsize>) -> Self {
-        backlog.fetch_add(weight_of(&record), Ordering::Relaxed);
-        Self { function, record, backlog }
-    }
-
     /// What it counts as, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        weight_of(&self.record)
+        self.message.len() + RECORD_OVERHEAD_BYTES
+    }
+
+    pub(crate) fn view(&self) -> RecordView<'_> {
+        RecordView {
+            time_ms: self.time_ms,
+            stream: &self.stream,
+            request_id: self.request_id.as_deref(),
+            level: self.level,
+            message: &self.message,
+        }
     }
 }
 
 impl Drop for QueuedRecord {
     fn drop(&mut self) {
-        self.backlog.fetch_sub(weight_of(&self.record), Ordering::Relaxed);
+        self.backlog.0.fetch_sub(self.weight(), Ordering::Relaxed);
     }
 }
 
 /// Something that is alone is never too much. The record itself is in the backlog of its stream already.
 fn has_room(state: &State, record: &QueuedRecord, limits: Limits) -> bool {
-    let weight = weight_of(&record.record);
-    let backlog = record.backlog.load(Ordering::Relaxed);
+    let weight = record.weight();
+    let backlog = record.backlog.0.load(Ordering::Relaxed);
     let fits_stream = backlog <= limits.stream_bytes || backlog == weight;
     let fits_total = state.bytes == 0 || state.bytes + weight <= limits.total_bytes;
     fits_stream && fits_total
-}
-
-fn weight_of(record: &LogRecord) -> usize {
-    record.message.len() + RECORD_OVERHEAD_BYTES
 }
 
 /// One thing for the writer to do, in the order of the queue.
@@ -109,7 +132,7 @@ pub(crate) enum Item {
 pub(crate) struct Queue {
     limits: Limits,
     state: Mutex<State>,
-    /// Something to do, or closed.
+    /// Something to do, or closed: only told when the writer waits for that.
     filled: Condvar,
     /// Room again, or closed.
     emptied: Condvar,
@@ -119,7 +142,39 @@ pub(crate) struct Queue {
 struct State {
     items: VecDeque<Item>,
     bytes: usize,
+    /// Somebody waits for an answer.
+    is_urgent: bool,
     is_closed: bool,
+    writer: WriterIs,
+    /// Streams that wait for room.
+    waiting_for_room: usize,
+}
+
+/// What the writer is doing, which decides what it is woken for: a wake-up is a system call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum WriterIs {
+    #[default]
+    Working,
+    /// Waits for anything at all.
+    Idle,
+    /// Waits for more, for a moment.
+    Collecting,
+}
+
+impl State {
+    /// Whether what waits should not wait any longer.
+    fn is_due(&self) -> bool {
+        self.is_urgent || self.is_closed || self.bytes >= COLLECTED_BYTES_MAX
+    }
+
+    /// Whether the writer has to be told of what has just come.
+    fn must_wake(&self) -> bool {
+        match self.writer {
+            WriterIs::Working => false,
+            WriterIs::Idle => true,
+            WriterIs::Collecting => self.is_due(),
+        }
+    }
 }
 
 impl Queue {
@@ -129,11 +184,11 @@ impl Queue {
 
     /// A line of a function's; false when there is no room for it.
     pub(crate) fn offer(&self, record: QueuedRecord) -> bool {
-        let mut state = self.lock();
+        let state = self.lock();
         let has_room = has_room(&state, &record, self.limits);
         if has_room {
-            let weight = weight_of(&record.record);
-            self.push(&mut state, Item::Record(record), weight);
+            let weight = record.weight();
+            self.push(state, Item::Record(record), weight);
         }
         has_room
     }
@@ -149,39 +204,79 @@ impl Queue {
     /// A line of the platform's: blocks while there is no room even for these. Never for long: the writer needs
     /// nothing but the disk.
     pub(crate) fn put(&self, record: QueuedRecord) {
-        let weight = weight_of(&record.record);
-        let has_no_room = |state: &mut State| {
-            !state.is_closed && state.bytes > 0 && state.bytes + weight > 2 * self.limits.total_bytes
-        };
-        let state = self.emptied.wait_while(self.lock(), has_no_room);
-        self.push(&mut state.unwrap_or_else(PoisonError::into_inner), Item::Record(record), weight);
+        let weight = record.weight();
+        let has_no_room =
+            |state: &State| !state.is_closed && state.bytes > 0 && state.bytes + weight > 2 * self.limits.total_bytes;
+        let mut state = self.lock();
+        while has_no_room(&state) {
+            state.waiting_for_room += 1;
+            state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting_for_room -= 1;
+        }
+        self.push(state, Item::Record(record), weight);
     }
 
     /// A request of somebody who waits for its answer, which is what bounds their number.
     pub(crate) fn request(&self, item: Item) {
-        self.push(&mut self.lock(), item, 0);
+        let mut state = self.lock();
+        state.is_urgent = true;
+        self.push(state, item, 0);
     }
 
-    fn push(&self, state: &mut State, item: Item, weight: usize) {
+    /// The lock goes before the writer is woken, or it would wait for that first.
+    fn push(&self, mut state: MutexGuard<'_, State>, item: Item, weight: usize) {
         // Nobody would take it out again; dropping it tells those who wait for an answer.
-        if !state.is_closed {
-            state.items.push_back(item);
-            state.bytes += weight;
+        if state.is_closed {
+            return;
+        }
+        state.items.push_back(item);
+        state.bytes += weight;
+        let must_wake = state.must_wake();
+        if must_wake {
+            state.writer = WriterIs::Working;
+        }
+        drop(state);
+        if must_wake {
             self.filled.notify_one();
         }
     }
 
-    /// Everything that waits; empty after `patience` without anything. `None` once closed and empty.
+    /// Everything that waits, collected for a moment; empty after `patience` without anything. `None` once closed and empty.
     pub(crate) fn take(&self, patience: Duration) -> Option<VecDeque<Item>> {
-        let is_idle = |state: &mut State| state.items.is_empty() && !state.is_closed;
-        let waited = self.filled.wait_timeout_while(self.lock(), patience, is_idle);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state =
+            self.wait(self.lock(), WriterIs::Idle, patience, |state| !state.items.is_empty() || state.is_closed);
+        if !state.items.is_empty() {
+            state = self.wait(state, WriterIs::Collecting, COLLECTING, State::is_due);
+        }
         if state.items.is_empty() && state.is_closed {
             return None;
         }
         state.bytes = 0;
-        self.emptied.notify_all();
-        Some(std::mem::take(&mut state.items))
+        state.is_urgent = false;
+        let items = std::mem::take(&mut state.items);
+        let is_awaited = state.waiting_for_room > 0;
+        drop(state);
+        if is_awaited {
+            self.emptied.notify_all();
+        }
+        Some(items)
+    }
+
+    fn wait<'queue>(
+        &self,
+        mut state: MutexGuard<'queue, State>,
+        as_what: WriterIs,
+        patience: Duration,
+        is_over: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'queue, State> {
+        let waits_on = |state: &mut State| {
+            let waits_on = !is_over(state);
+            state.writer = if waits_on { as_what } else { WriterIs::Working };
+            waits_on
+        };
+        state = self.filled.wait_timeout_while(state, patience, waits_on).unwrap_or_else(PoisonError::into_inner).0;
+        state.writer = WriterIs::Working;
+        state
     }
 
     /// Takes nothing more; what waits is still given out.

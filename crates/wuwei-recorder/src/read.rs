@@ -123,7 +123,7 @@ mod tests {
 
     fn write(directory: &Path, day_ms: i64, records: &[LogRecord], rest: &[u8]) {
         let mut bytes = Vec::new();
-        records.iter().for_each(|record| record.encode_to(&mut bytes));
+        records.iter().for_each(|record| record.view().encode_to(&mut bytes));
         bytes.extend(rest);
         fs::write(day_file(directory, day_of(day_ms)), bytes).unwrap();
     }

@@ -45,21 +45,49 @@ enum StoredLevel {
     Platform,
 }
 
-impl LogRecord {
+/// What is written of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordView<'a> {
+    pub(crate) time_ms: i64,
+    pub(crate) stream: &'a str,
+    pub(crate) request_id: Option<&'a str>,
+    pub(crate) level: Level,
+    pub(crate) message: &'a str,
+}
+
+impl RecordView<'_> {
     /// Appends the record to a buffer, with its newline.
     pub(crate) fn encode_to(&self, buffer: &mut Vec<u8>) {
         let stored = StoredRecord {
             time_ms: self.time_ms,
-            stream: Cow::Borrowed(&self.stream),
-            request_id: self.request_id.as_deref().map(Cow::Borrowed),
+            stream: Cow::Borrowed(self.stream),
+            request_id: self.request_id.map(Cow::Borrowed),
             level: match self.level {
                 Level::Function => StoredLevel::Function,
                 Level::Platform => StoredLevel::Platform,
             },
-            message: Cow::Borrowed(&self.message),
+            message: Cow::Borrowed(self.message),
         };
         serde_json::to_writer(&mut *buffer, &stored).expect("a buffer takes everything, and every record is JSON");
         buffer.push(b'\n');
+    }
+
+    pub(crate) fn to_record(self) -> LogRecord {
+        LogRecord {
+            time_ms: self.time_ms,
+            stream: self.stream.to_owned(),
+            request_id: self.request_id.map(str::to_owned),
+            level: self.level,
+            message: self.message.to_owned(),
+        }
+    }
+}
+
+impl LogRecord {
+    #[cfg(test)]
+    pub(crate) fn view(&self) -> RecordView<'_> {
+        let Self { time_ms, stream, request_id, level, message } = self;
+        RecordView { time_ms: *time_ms, stream, request_id: request_id.as_deref(), level: *level, message }
     }
 
     /// The record on a line; `None` for what a crash has left of one.

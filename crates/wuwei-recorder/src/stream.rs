@@ -3,30 +3,32 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Instant, SystemTime};
 
 use time::OffsetDateTime;
 use time::macros::format_description;
 use wuwei_model::{
-    Architecture, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport, LogFormat, SystemLogLevel,
-    Version,
+    Architecture, ColdStart, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport, LogFormat,
+    SystemLogLevel, Version,
 };
 
 use crate::application;
 use crate::files::unix_ms;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, OpenEntry};
 use crate::lines;
 use crate::meter::FunctionMeter;
 use crate::platform::{self, Event};
-use crate::queue::QueuedRecord;
-use crate::record::{Level, LogRecord};
+use crate::queue::{Backlog, QueuedRecord};
+use crate::record::Level;
 use crate::recorder::Shared;
 use crate::tail::Tail;
 
 /// Longest message of a record, in bytes: the size of a CloudWatch log event. Longer ones are split.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// The log of an account and region in which cold starts are written down. No function has such a name.
+const COLD_STARTS: &str = "$cold-starts";
 
 /// The log of one instance. Not shared: one invocation at a time writes to it.
 ///
@@ -40,11 +42,13 @@ pub struct LogStream {
     ephemeral_mb: u32,
     format: LogFormat,
     meter: Arc<FunctionMeter>,
-    name: String,
-    request_id: Option<String>,
+    name: Arc<str>,
+    request_id: Option<Arc<str>>,
+    /// Of the last invocation, until its CPU time is complete.
+    open_entry: Option<OpenEntry>,
     tail: Tail,
     /// Bytes of this stream that wait for the disk.
-    backlog: Arc<AtomicUsize>,
+    backlog: Backlog,
     /// Lines of the function's that found no room, since the last one that did.
     lost_lines: u64,
     lost_bytes: u64,
@@ -70,10 +74,11 @@ impl LogStream {
             architecture: function.settings.architecture,
             ephemeral_mb: function.settings.ephemeral_mb,
             format: function.settings.logging.format,
-            name: format!("{day}/[{version}]{instance_id}"),
+            name: format!("{day}/[{version}]{instance_id}").into(),
             request_id: None,
+            open_entry: None,
             tail: Tail::default(),
-            backlog: Arc::default(),
+            backlog: Backlog::default(),
             lost_lines: 0,
             lost_bytes: 0,
         }
@@ -106,7 +111,8 @@ impl LogStream {
     /// Writes `START RequestId: … Version: …` and begins the tail of this invocation.
     pub fn start(&mut self, at: SystemTime, id: &InvocationId) {
         self.tail = Tail::default();
-        self.request_id = Some(id.as_str().to_owned());
+        self.open_entry = None;
+        self.request_id = Some(id.as_str().into());
         match self.format {
             LogFormat::Text => self.platform(at, lines::start(id, self.version)),
             LogFormat::Json { system, .. } => self.event(at, system, platform::start(at, id.as_str(), self.version)),
@@ -155,7 +161,26 @@ impl LogStream {
         self.request_id = None;
         let entry = Entry::new(at, &self.function, self.version, self.architecture, self.ephemeral_mb, report);
         self.meter.attempt(entry.counts());
-        self.shared.ledger.append(entry);
+        self.open_entry = Some(self.shared.ledger.append_open(entry));
+    }
+
+    /// Adds to the ledger what the last invocation's environment has used since its report, up to its rest; once. False
+    /// when that is too late, or no invocation has ended: it then counts for the next one.
+    pub fn complete(&mut self, cpu_us: u64) -> bool {
+        let is_counted = self.open_entry.take().is_some_and(|entry| entry.complete(cpu_us));
+        if is_counted {
+            self.meter.late_cpu(cpu_us);
+        }
+        is_counted
+    }
+
+    /// Writes down where the time of a cold start went: in a log of its own, because the function's has AWS's lines only.
+    pub fn cold_start(&mut self, at: SystemTime, id: &InvocationId, cold_start: &ColdStart) {
+        let message = platform::cold_start(at, id, &self.function, self.version, cold_start);
+        let log = FunctionKey { name: COLD_STARTS.to_owned(), ..FunctionKey::clone(&self.function) };
+        let mut queued = self.queued(at, Level::Platform, message);
+        queued.function = Arc::new(log);
+        self.shared.queue.put(queued);
     }
 
     /// Last 4 KB of the log of the invocation that ended (or runs), as AWS returns for `LogType=Tail`.
@@ -221,14 +246,15 @@ impl LogStream {
     }
 
     fn queued(&self, at: SystemTime, level: Level, message: String) -> QueuedRecord {
-        let record = LogRecord {
+        QueuedRecord {
+            function: Arc::clone(&self.function),
             time_ms: unix_ms(at),
-            stream: self.name.clone(),
+            stream: Arc::clone(&self.name),
             request_id: self.request_id.clone(),
             level,
+            backlog: self.backlog.of(&message),
             message,
-        };
-        QueuedRecord::new(Arc::clone(&self.function), record, Arc::clone(&self.backlog))
+        }
     }
 }
 

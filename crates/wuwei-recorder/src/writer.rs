@@ -1,6 +1,6 @@
 //! The thread that brings records to the disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -15,12 +15,14 @@ use crate::files;
 use crate::followers::Followers;
 use crate::holdings::{Holdings, LogLimits, Reason, Removal};
 use crate::queue::{Item, Queue, QueuedRecord};
-use crate::record::{Level, LogRecord};
+use crate::record::{Level, RecordView};
 
 /// How often an idle writer looks whether a new day has begun.
 const IDLE_PERIOD: Duration = Duration::from_secs(3600);
 /// Files that are kept open; beyond these all are closed, for the next records to open theirs.
 const OPEN_FILES_MAX: usize = 128;
+/// Functions whose file is known by heart; with one more, all are looked up anew.
+const LOGS_REMEMBERED_MAX: usize = 1_024;
 /// Encoded records that are collected before they are written, in bytes.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
 
@@ -34,6 +36,8 @@ pub(crate) struct Writer {
     followers: Arc<Followers>,
     /// By the first file of function and day.
     open: BTreeMap<PathBuf, LogFile>,
+    /// Where the records of a function went last, so that not each of them costs the making of a path.
+    logs: HashMap<FunctionKey, (Date, Arc<Path>)>,
     holdings: Holdings,
     swept: Date,
 }
@@ -61,7 +65,8 @@ impl Writer {
     ) -> io::Result<Self> {
         let swept = files::day_of(files::unix_ms(now));
         let holdings = Holdings::new(limits, files::sweep(&directory, swept)?);
-        let mut writer = Self { directory, queue, followers, open: BTreeMap::new(), holdings, swept };
+        let mut writer =
+            Self { directory, queue, followers, open: BTreeMap::new(), logs: HashMap::new(), holdings, swept };
         for function_directory in writer.holdings.directories() {
             writer.trim(&function_directory);
         }
@@ -116,33 +121,47 @@ impl Writer {
     }
 
     fn append_queued(&mut self, queued: &QueuedRecord) {
-        let function_directory = files::function_directory(&self.directory, &queued.function);
-        if let Some((log, pending_bytes)) = self.append(&function_directory, &queued.record)
-            && pending_bytes >= BUFFER_BYTES_MAX
-        {
+        let day = files::day_of(queued.time_ms);
+        let log = self.log_of(&queued.function, day);
+        if self.append(&log, day, queued.view()).is_some_and(|pending_bytes| pending_bytes >= BUFFER_BYTES_MAX) {
             self.write(&log);
         }
     }
 
-    /// Returns what to write, and how much of it waits.
-    fn append(&mut self, function_directory: &Path, record: &LogRecord) -> Option<(PathBuf, usize)> {
-        let day = files::day_of(record.time_ms);
-        let log = files::day_file(function_directory, day);
-        if !self.open.contains_key(&log) {
-            if self.open.len() >= OPEN_FILES_MAX {
-                self.close_all();
-            }
-            match LogFile::open(function_directory, day, self.holdings.limits().part_bytes()) {
-                Ok(file) => self.open.insert(log.clone(), file),
-                Err(error) => {
-                    lost(&log, &error);
-                    return None;
-                }
-            };
+    /// The first file of function and day. Made anew only when that is another one than last time.
+    fn log_of(&mut self, function: &Arc<FunctionKey>, day: Date) -> Arc<Path> {
+        let last = self.logs.get(function).filter(|(known, _)| *known == day);
+        if let Some((_, log)) = last {
+            return Arc::clone(log);
         }
-        let file = self.open.get_mut(&log).expect("it was opened above");
+        if self.logs.len() >= LOGS_REMEMBERED_MAX {
+            self.logs.clear();
+        }
+        let function_directory = files::function_directory(&self.directory, function);
+        let log: Arc<Path> = files::day_file(&function_directory, day).into();
+        self.logs.insert(FunctionKey::clone(function), (day, Arc::clone(&log)));
+        log
+    }
+
+    /// Returns how much waits to be written.
+    fn append(&mut self, log: &Path, day: Date, record: RecordView<'_>) -> Option<usize> {
+        let file = match self.open.get_mut(log) {
+            Some(file) => file,
+            None => {
+                if self.open.len() >= OPEN_FILES_MAX {
+                    self.close_all();
+                }
+                match LogFile::open(log.parent()?, day, self.holdings.limits().part_bytes()) {
+                    Ok(file) => self.open.entry(log.to_owned()).or_insert(file),
+                    Err(error) => {
+                        lost(log, &error);
+                        return None;
+                    }
+                }
+            }
+        };
         record.encode_to(&mut file.pending);
-        Some((log, file.pending.len()))
+        Some(file.pending.len())
     }
 
     /// Writes what is pending of one log, and sees to it that it is not too much.
@@ -181,15 +200,17 @@ impl Writer {
         };
         tracing::warn!(log = %function_directory.display(), bytes, ?reason, "the oldest part of a log was removed");
         let now = SystemTime::now();
-        let record = LogRecord {
+        let record = RecordView {
             time_ms: files::unix_ms(now),
-            stream: NOTES_STREAM.to_owned(),
+            stream: NOTES_STREAM,
             request_id: None,
             level: Level::Platform,
-            message: format!("wuwei: the oldest {bytes} bytes of this log were removed: {why}"),
+            message: &format!("wuwei: the oldest {bytes} bytes of this log were removed: {why}"),
         };
+        let day = files::day_of(record.time_ms);
+        let log = files::day_file(function_directory, day);
         // Not trimmed after: what was freed is more than these words.
-        if let Some((log, _)) = self.append(function_directory, &record)
+        if self.append(&log, day, record).is_some()
             && let Some(file) = self.open.get_mut(&log)
         {
             let written = file.write();
@@ -205,7 +226,7 @@ impl Writer {
             self.write(&log);
         }
         for queued in written.drain(..) {
-            self.followers.show(&queued.function, &queued.record);
+            self.followers.show(&queued.function, queued.view());
         }
     }
 

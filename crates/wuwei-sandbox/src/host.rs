@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
-use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
 use crate::cgroup::{LimitFile, Limits, raise};
+use crate::control_socket::ControlSocket;
 use crate::defence::Defences;
 use crate::egress::{Lease, Network};
 use crate::helper::HelperStarter;
@@ -100,7 +101,7 @@ async fn stand(
     let mut listeners = started.listeners.into_iter();
     let [runtime_api, relay] = wanted.map(|wanted| if wanted { listeners.next() } else { None });
     let process = SandboxedProcess {
-        control: UnixStream::from_std(ours)?,
+        control: ControlSocket::new(ours)?,
         runtime_api: runtime_api.map(listener).transpose()?,
         relay_listener: relay.map(listener).transpose()?,
         relay: None,

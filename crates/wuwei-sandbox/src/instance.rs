@@ -146,6 +146,9 @@ pub enum InvokeFailure {
     /// The runtime process ended.
     #[error("runtime ended during the invocation: {0:?}")]
     Exited(ProcessExit),
+    /// The runtime process ended before it took the event, which the function has seen nothing of: another may have it.
+    #[error("runtime ended before it took the event: {0:?}")]
+    NotTaken(ProcessExit, Box<Invocation>),
     /// The time limit passed.
     #[error("invocation passed its time limit")]
     Timeout,
@@ -216,8 +219,16 @@ pub trait Instance: Send + Sync {
     async fn initialise(&mut self, limit: Duration, output: &mut dyn OutputSink) -> Result<(), InitFailure>;
     /// Hands over one event and waits for its answer. All output written before the answer is in `output` on return.
     async fn invoke(&mut self, invocation: Invocation, output: &mut dyn OutputSink) -> Result<Reply, InvokeFailure>;
+    /// How much of its initialisation was the function's own code: what the runtime says of itself, where it does.
+    fn own_init(&self) -> Option<Duration> {
+        None
+    }
     /// CPU and memory used so far.
     fn usage(&self) -> Usage;
+    /// The first half of [`Instance::usage`].
+    fn cpu_us(&self) -> u64;
+    /// The second half of [`Instance::usage`].
+    fn peak_memory_bytes(&self) -> u64;
     /// Starts a new measurement of peak memory.
     fn reset_peak_memory(&self);
     /// Stops all its processes from running until [`Instance::thaw`].

@@ -3,6 +3,7 @@
 #[cfg(feature = "defence-switches")]
 pub mod attempts;
 mod cgroup;
+mod control_socket;
 mod defence;
 mod discovery;
 pub mod doctor;

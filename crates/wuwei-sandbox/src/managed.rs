@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 use crate::frames::{self, Answer, AnswerKind, FrameError, FrameReader};
@@ -27,6 +26,7 @@ pub(crate) struct ManagedInstance {
     process: SandboxedProcess,
     answers: FrameReader,
     lines: OutputReader,
+    own_init: Option<Duration>,
 }
 
 /// Why the runtime gave no answer.
@@ -62,7 +62,7 @@ impl From<NoAnswer> for InvokeFailure {
 impl ManagedInstance {
     /// Takes over a process whose bootstrap is starting.
     pub(crate) fn new(process: SandboxedProcess) -> Self {
-        Self { process, answers: FrameReader::default(), lines: OutputReader::default() }
+        Self { process, answers: FrameReader::default(), lines: OutputReader::default(), own_init: None }
     }
 
     /// Sends a request, if there is one, and waits for the answer. All output that came before it is in `sink` then.
@@ -78,7 +78,7 @@ impl ManagedInstance {
         let mut parts = Parts::of(invocation);
         let work = async {
             if let Some(invocation) = invocation {
-                control.write_all_buf(&mut frames::request(invocation)).await?;
+                control.write_all(frames::request(invocation)).await?;
             }
             loop {
                 let answer = answers.read(control).await?;
@@ -144,7 +144,11 @@ impl Instance for ManagedInstance {
     async fn initialise(&mut self, limit: Duration, output: &mut dyn OutputSink) -> Result<(), InitFailure> {
         let (answer, _none) = self.exchange(None, deadline_in(limit), output).await?;
         match answer.kind {
-            AnswerKind::Ready => Ok(()),
+            AnswerKind::Ready => {
+                let told = std::str::from_utf8(&answer.document).ok().and_then(|text| text.parse().ok());
+                self.own_init = told.map(Duration::from_micros);
+                Ok(())
+            }
             AnswerKind::InitError => Err(InitFailure::Reported(answer.document)),
             AnswerKind::Success
             | AnswerKind::Error
@@ -179,8 +183,20 @@ impl Instance for ManagedInstance {
         }
     }
 
+    fn own_init(&self) -> Option<Duration> {
+        self.own_init
+    }
+
     fn usage(&self) -> Usage {
         self.process.controls.usage()
+    }
+
+    fn cpu_us(&self) -> u64 {
+        self.process.controls.cpu_us()
+    }
+
+    fn peak_memory_bytes(&self) -> u64 {
+        self.process.controls.peak_memory_bytes()
     }
 
     fn reset_peak_memory(&self) {

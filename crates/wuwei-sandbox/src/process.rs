@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
-use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
+use crate::control_socket::ControlSocket;
 use crate::egress::Lease;
 use crate::instance::{ProcessExit, Usage};
 use crate::relay::RelayServer;
@@ -13,7 +14,7 @@ use crate::relay::RelayServer;
 /// A running sandbox. Dropping it kills all its processes.
 pub(crate) struct SandboxedProcess {
     /// Our end of the socket that the managed bootstrap finds at descriptor 3.
-    pub(crate) control: UnixStream,
+    pub(crate) control: ControlSocket,
     /// 127.0.0.1:9001 inside the sandbox's network namespace, served from outside; only for runtimes that need it.
     pub(crate) runtime_api: Option<TcpListener>,
     /// 127.0.0.1:9002 inside the sandbox's network namespace, until it is served.
@@ -35,6 +36,10 @@ pub(crate) struct SandboxedProcess {
 pub(crate) trait ProcessControls: Send + Sync {
     /// CPU and memory used so far.
     fn usage(&self) -> Usage;
+    /// The first half of [`ProcessControls::usage`].
+    fn cpu_us(&self) -> u64;
+    /// The second half of [`ProcessControls::usage`].
+    fn peak_memory_bytes(&self) -> u64;
     /// What was used until now does not count any more: the sandbox was built ahead, and gets its function now.
     fn begin(&self) {}
     /// Starts a new measurement of peak memory.

@@ -78,9 +78,12 @@ impl Instance for CustomInstance {
                 Ok(answered)
             }
             First::Answer(answered) => Ok(answered),
-            First::Exit(exit) => match tokio::time::timeout(LAST_REQUESTS, self.api.last_word(answer)).await {
-                Ok(Some(Answered::Truncated { .. }) | None) | Err(_) => Err(InvokeFailure::Exited(exit)),
-                Ok(Some(answered)) => Ok(answered),
+            First::Exit(exit) => match self.api.withdraw() {
+                Some(invocation) => Err(InvokeFailure::NotTaken(exit, Box::new(invocation))),
+                None => match tokio::time::timeout(LAST_REQUESTS, self.api.last_word(answer)).await {
+                    Ok(Some(Answered::Truncated { .. }) | None) | Err(_) => Err(InvokeFailure::Exited(exit)),
+                    Ok(Some(answered)) => Ok(answered),
+                },
             },
             First::Timeout => Err(InvokeFailure::Timeout),
         };
@@ -97,6 +100,14 @@ impl Instance for CustomInstance {
 
     fn usage(&self) -> Usage {
         self.process.controls.usage()
+    }
+
+    fn cpu_us(&self) -> u64 {
+        self.process.controls.cpu_us()
+    }
+
+    fn peak_memory_bytes(&self) -> u64 {
+        self.process.controls.peak_memory_bytes()
     }
 
     fn reset_peak_memory(&self) {

@@ -70,6 +70,11 @@ impl RuntimeApi {
         async move { answer.await.unwrap_or(Answered::NotReady) }
     }
 
+    /// Takes back an event that the runtime has not picked up.
+    pub(crate) fn withdraw(&self) -> Option<Invocation> {
+        self.exchange.withdraw()
+    }
+
     /// Waits until the runtime that has answered asks for another event.
     pub(crate) async fn asked(&self) {
         self.exchange.asked().await;

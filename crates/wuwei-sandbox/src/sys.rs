@@ -12,6 +12,7 @@ mod mount;
 mod namespace;
 mod network;
 mod seccomp;
+mod watch;
 
 pub(crate) use clone::{Cloned, clone_process, clone_process_of, enter_new_cgroup_namespace};
 pub(crate) use descriptors::{
@@ -23,6 +24,7 @@ pub(crate) use mount::{MountAttributes, set_mount_attributes};
 pub(crate) use namespace::{enter_new_mount_namespace, enter_new_network_namespace};
 pub(crate) use network::bring_loopback_up;
 pub(crate) use seccomp::{FilterInstruction, install_filter};
+pub(crate) use watch::watch;
 
 use std::io;
 

@@ -1,5 +1,7 @@
 //! Access keys of the API, answered from memory.
 
+mod derived;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +15,7 @@ use thiserror::Error;
 use crate::StoreError;
 use crate::keyvalue::{Entry, Expected, KeyValue};
 use crate::vault::{UnsealError, Vault};
+pub use derived::DerivedKey;
 
 const PREFIX: &str = "access-key/";
 /// First letters of the id of a long-lived key, as AWS has them.
@@ -51,11 +54,13 @@ pub struct AccessKey {
     pub functions: String,
     /// Milliseconds since the Unix epoch.
     pub created_ms: i64,
+    /// What signatures are checked with, made of the secret.
+    pub derived: DerivedKey,
 }
 
 impl fmt::Debug for AccessKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, secret: _, account, role, functions, created_ms } = self;
+        let Self { id, secret: _, account, role, functions, created_ms, derived: _ } = self;
         formatter
             .debug_struct("AccessKey")
             .field("id", id)
@@ -143,6 +148,7 @@ impl AccessKeys {
             role,
             functions: functions.to_owned(),
             created_ms: now_ms(),
+            derived: DerivedKey::default(),
         };
         let place = format!("{PREFIX}{}", key.id);
         let record = AccessKeyRecord {
@@ -208,6 +214,7 @@ fn open(entry: &Entry, vault: &Vault) -> Result<AccessKey, DamagedAccessKeyError
         },
         functions: record.functions,
         created_ms: record.created_ms,
+        derived: DerivedKey::default(),
     })
 }
 

@@ -8,6 +8,7 @@
 mod access;
 mod controls;
 mod logging;
+mod memory;
 mod numbers;
 mod record;
 mod usage;
@@ -27,6 +28,8 @@ use crate::StoreError;
 use crate::keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
 use crate::vault::Vault;
 use access::UrlRecord;
+pub use memory::KnownFunction;
+use memory::Memory;
 pub use record::RecordError;
 use record::{FunctionRecord, VersionRecord};
 pub use usage::{AccountUsage, Guarantee};
@@ -98,11 +101,12 @@ pub struct Functions {
     vault: Arc<Vault>,
     /// Told when a package may have lost the last function that names it.
     freed: Arc<Notify>,
+    memory: Memory,
 }
 
 impl Functions {
     pub(crate) fn new(store: Arc<dyn KeyValue>, vault: Arc<Vault>, freed: Arc<Notify>) -> Self {
-        Self { store, vault, freed }
+        Self { store, vault, freed, memory: Memory::default() }
     }
 
     /// Stores a new function; [`StoreError::Exists`] when the key is taken.
@@ -130,6 +134,35 @@ impl Functions {
     pub async fn get(&self, key: &FunctionKey) -> Result<Option<(Function, Revision)>, StoreError> {
         let Some((record, entry)) = self.record(key).await? else { return Ok(None) };
         Ok(Some((record.into_function(key, &entry.key, &self.vault)?, entry.revision)))
+    }
+
+    /// The function as of the last write that was answered; from memory while nothing is written.
+    pub async fn known(&self, key: &FunctionKey) -> Result<Option<Arc<KnownFunction>>, StoreError> {
+        let generation = self.store.generation();
+        if let Some(known) = self.memory.functions.get(key, generation) {
+            return Ok(Some(known));
+        }
+        let Some((function, _)) = self.get(key).await? else { return Ok(None) };
+        let known = Arc::new(KnownFunction::new(function));
+        self.memory.functions.put(key.clone(), Arc::clone(&known), generation);
+        Ok(Some(known))
+    }
+
+    /// A published version, as [`Functions::known`] gives the function.
+    pub async fn known_version(
+        &self,
+        key: &FunctionKey,
+        number: u64,
+    ) -> Result<Option<Arc<FunctionVersion>>, StoreError> {
+        let generation = self.store.generation();
+        let place = (key.clone(), number);
+        if let Some(known) = self.memory.versions.get(&place, generation) {
+            return Ok(Some(known));
+        }
+        let Some(version) = self.version(key, number).await? else { return Ok(None) };
+        let known = Arc::new(version);
+        self.memory.versions.put(place, Arc::clone(&known), generation);
+        Ok(Some(known))
     }
 
     /// Replaces all but versions and their counter; [`StoreError::Conflict`] when the stored revision is not `expected` (also after deletion).
@@ -290,14 +323,24 @@ impl Functions {
         }
     }
 
-    /// The function that has the URL of this id, and the qualifier that it is for.
-    pub async fn find_url(&self, id: &str) -> Result<Option<(Function, String)>, StoreError> {
-        let Some(entry) = self.store.get(&url_key(id)).await? else { return Ok(None) };
-        let (key, qualifier) = UrlRecord::decode(&entry.key, &entry.value)?.into_parts();
-        let Some((function, _)) = self.get(&key).await? else { return Ok(None) };
+    /// The function that has the URL of this id, and the qualifier that it is for. From memory while nothing is written.
+    pub async fn find_url(&self, id: &str) -> Result<Option<(Arc<KnownFunction>, String)>, StoreError> {
+        let generation = self.store.generation();
+        let id = id.to_owned();
+        let place = match self.memory.urls.get(&id, generation) {
+            Some(place) => place,
+            None => {
+                let Some(entry) = self.store.get(&url_key(&id)).await? else { return Ok(None) };
+                let place = Arc::new(UrlRecord::decode(&entry.key, &entry.value)?.into_parts());
+                self.memory.urls.put(id.clone(), Arc::clone(&place), generation);
+                place
+            }
+        };
+        let (key, qualifier) = &*place;
+        let Some(known) = self.known(key).await? else { return Ok(None) };
         // An id that was reserved, and never given or taken away since, is nobody's.
-        let is_given = function.urls.get(&qualifier).is_some_and(|url| url.id == id);
-        Ok(is_given.then_some((function, qualifier)))
+        let is_given = known.function.urls.get(qualifier).is_some_and(|url| url.id == id);
+        Ok(is_given.then(|| (known, qualifier.clone())))
     }
 
     /// Forgets an id that no function has any more.

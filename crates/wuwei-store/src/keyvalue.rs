@@ -70,6 +70,8 @@ pub trait KeyValue: Send + Sync {
     async fn delete(&self, key: &str, expected: Option<Revision>) -> Result<bool, KeyValueError>;
     /// Entries whose keys start with `prefix`, in order of the keys' bytes, after `after` (exclusive), at most `limit`.
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, KeyValueError>;
+    /// Grows with every change, before whoever wrote it is answered. What was read since it last grew is what is there.
+    fn generation(&self) -> u64;
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ mod sqlite;
 mod store;
 mod vault;
 
-pub use access_keys::{AccessKey, AccessKeys, DamagedAccessKeyError, Role};
+pub use access_keys::{AccessKey, AccessKeys, DamagedAccessKeyError, DerivedKey, Role};
 pub use egress::{DamagedEgressError, EgressRules};
 pub use error::{OpenStoreError, StoreError};
-pub use functions::{AccountUsage, DamagedRecordError, Function, Functions, Guarantee, RecordError};
+pub use functions::{AccountUsage, DamagedRecordError, Function, Functions, Guarantee, KnownFunction, RecordError};
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
 pub use lock::{DataDirectoryError, DirectoryLock};
 pub use packages::{AdmittedPackage, PackageError, PackageUse, Packages};

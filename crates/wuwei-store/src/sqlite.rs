@@ -10,6 +10,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -83,6 +84,7 @@ pub(crate) struct SqliteKeyValue {
     // The reader goes first: only the writer may fold the log, and only the last connection removes it.
     reader: Worker<ReadJob>,
     writer: Worker<Write>,
+    generation: Arc<AtomicU64>,
 }
 
 impl SqliteKeyValue {
@@ -101,10 +103,13 @@ impl SqliteKeyValue {
         reader.busy_timeout(BUSY_TIMEOUT).map_err(|source| open_failed(path, source))?;
         let log = write_ahead_log(path);
         let reader = Worker::start("store-reader", move |queue| reader::run(&reader, queue));
-        let writer = Worker::start("store-writer", move |queue| writer::run(writer, queue, &log));
+        let generation = Arc::new(AtomicU64::new(0));
+        let changes = Arc::clone(&generation);
+        let writer = Worker::start("store-writer", move |queue| writer::run(writer, queue, &log, &changes));
         Ok(Self {
             reader: reader.map_err(|source| open_failed(path, source))?,
             writer: writer.map_err(|source| open_failed(path, source))?,
+            generation,
         })
     }
 
@@ -197,6 +202,10 @@ impl KeyValue for SqliteKeyValue {
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, KeyValueError> {
         let (prefix, after) = (prefix.to_owned(), after.unwrap_or_default().to_owned());
         self.read(move |connection| reader::list(connection, &prefix, &after, limit)).await
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
 }
 

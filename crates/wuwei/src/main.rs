@@ -56,9 +56,16 @@ fn run(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
 
 fn asynchronous_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(|error| Failure::local("cannot start the asynchronous runtime").because(error))
+}
+
+/// Half of the processors, for the other half of each call is the function's: see
+/// `docs/decisions/0008-one-worker-for-two-processors.md`.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> {

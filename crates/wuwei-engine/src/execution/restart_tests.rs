@@ -117,7 +117,7 @@ async fn after_a_crash_the_next_call_initialises_again_and_counts_it() {
     advance(Duration::from_millis(2)).await;
     event.succeed();
     let report = pending.await.unwrap().unwrap().report;
-    assert_eq!((report.duration, report.init, report.cpu_us), (Duration::from_millis(42), None, 3_000));
+    assert_eq!((report.duration, report.init), (Duration::from_millis(42), None));
     // One environment, one log stream: no second INIT_START.
     let lines = world.journal.lines();
     assert_eq!(lines.iter().filter(|line| line.starts_with("INIT_")).count(), 1, "{lines:?}");
@@ -184,4 +184,36 @@ async fn shutdown_ends_an_initialisation_inside_an_invocation() {
     assert!(matches!(pending.await.unwrap(), Err(InvokeError::ShuttingDown)));
     assert!(remote.state.is_stopped());
     assert_eq!(world.engine.snapshot().memory_reserved_mb, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_a_dying_runtime_did_not_take_goes_to_a_new_one_in_the_same_environment() {
+    let mut world = World::new();
+    let function = Arc::new(function("f"));
+    let mut dying = world.warm(&function).await;
+    let pending = world.call(&function, "two");
+    let event = dying.event().await;
+    let invocation = Box::new(event.invocation.clone());
+    advance(Duration::from_millis(5)).await;
+    event.end(Err(InvokeFailure::NotTaken(ProcessExit::Code(0), invocation)));
+    let (mut remote, initialise) = world.launch().await.initialising();
+    assert!(dying.state.is_stopped());
+    advance(Duration::from_millis(30)).await;
+    initialise.send(Ok(())).unwrap();
+    let event = remote.event().await;
+    assert_eq!((event.invocation.id.as_str(), event.invocation.timeout), ("two", Duration::from_millis(2_965)));
+    event.succeed();
+    let answer = pending.await.unwrap().unwrap();
+    assert_eq!((answer.report.outcome, answer.report.duration), (Outcome::Success, Duration::from_millis(35)));
+    let lines = world.journal.lines();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("START two") || line.starts_with("END two")).count(), 2);
+
+    // Once only: a runtime that never takes events fails its call.
+    let pending = world.call(&function, "three");
+    let event = remote.event().await;
+    let invocation = Box::new(event.invocation.clone());
+    event.end(Err(InvokeFailure::NotTaken(ProcessExit::Code(9), invocation.clone())));
+    world.launch().await.ready().event().await.end(Err(InvokeFailure::NotTaken(ProcessExit::Code(9), invocation)));
+    let report = pending.await.unwrap().unwrap().report;
+    assert_eq!(report.error_type.as_deref(), Some("Runtime.ExitError"));
 }

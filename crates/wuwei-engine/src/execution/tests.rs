@@ -39,7 +39,7 @@ async fn a_cold_call_reports_its_duration_and_the_init_before_it() {
     assert_eq!(report.duration, Duration::from_micros(5_500));
     assert_eq!(report.init, Some(Duration::from_millis(100)));
     assert_eq!(report.billed_ms, 106);
-    assert_eq!((report.memory_mb, report.peak_memory_bytes, report.cpu_us), (128, 40_000_000, 70_000));
+    assert_eq!((report.memory_mb, report.peak_memory_bytes), (128, 40_000_000));
     // The peak of the init belongs to the call that waited for it.
     assert_eq!(remote.state.peak_resets(), 0);
     let lines = ["INIT_START python3.11", "initialising", "START one", "running", "END one Success"];
@@ -60,8 +60,31 @@ async fn a_warm_call_reports_only_what_was_used_since_the_call_before() {
     remote.state.set_usage(71_500, 30_000_000);
     event.succeed();
     let report = second.await.unwrap().unwrap().report;
-    assert_eq!((report.cpu_us, report.peak_memory_bytes, report.init), (1_500, 30_000_000, None));
+    assert_eq!((report.peak_memory_bytes, report.init), (30_000_000, None));
     assert_eq!(remote.state.peak_resets(), 1);
+    // What runs on after the answer is metered too, until it is frozen.
+    assert_eq!(world.journal.cpu_us(), [70_000, 0]);
+    remote.state.set_usage(71_700, 30_000_000);
+    advance(Duration::from_millis(10)).await;
+    world.until("it is frozen", |_| remote.state.is_frozen()).await;
+    assert_eq!(world.journal.cpu_us(), [70_000, 1_700]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cpu_time_after_an_answer_belongs_to_that_call_also_when_the_next_comes_at_once_or_the_instance_goes() {
+    let mut world = World::new();
+    let function = Arc::new(function("f"));
+    let mut remote = world.warm(&function).await;
+    remote.state.set_usage(4_000, 1);
+    let second = world.call(&function, "two");
+    let event = remote.event().await;
+    remote.state.set_usage(6_000, 1);
+    event.succeed();
+    second.await.unwrap().unwrap();
+    remote.state.set_usage(7_000, 1);
+    world.engine.retire(&function.key);
+    world.until("it has stopped", |_| remote.state.is_stopped()).await;
+    assert_eq!(world.journal.cpu_us(), [4_000, 3_000]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,4 +189,32 @@ async fn a_package_without_bootstrap_is_the_functions_error_and_other_launch_err
     world.launch().await.refuse(LaunchError::Sandbox("mount /proc".to_owned()));
     assert!(matches!(pending.await.unwrap(), Err(InvokeError::Launch(LaunchError::Sandbox(_)))));
     world.until("nothing is left", |snapshot| snapshot.memory_reserved_mb == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cold_call_says_where_its_time_went_and_a_warm_one_says_nothing() {
+    let mut world = World::with(|options| options.memory_budget_mb = 128);
+    let (first, _busy, event) = world.cold_call(&Arc::new(function("f")), "one").await;
+    let function = Arc::new(function("g"));
+    // There is no memory until the first has ended, which makes room.
+    let second = world.call(&function, "two");
+    world.until("it waits", |snapshot| snapshot.calls_waiting == 1).await;
+    advance(Duration::from_millis(70)).await;
+    event.succeed();
+    assert_eq!(first.await.unwrap().unwrap().cold_start.unwrap().handler, Duration::from_millis(70));
+    let (mut remote, initialise) = world.launch().await.initialising();
+    let initialising = || world.journal.lines().iter().filter(|line| *line == "initialising").count();
+    world.until("the sandbox is built", |_| initialising() == 2).await;
+    advance(Duration::from_millis(20)).await;
+    initialise.send(Ok(())).unwrap();
+    let event = remote.event().await;
+    advance(Duration::from_millis(3)).await;
+    event.succeed();
+    let cold_start = second.await.unwrap().unwrap().cold_start.unwrap();
+    let ms = cold_start.phases().map(|(name, duration)| (name, duration.as_millis()));
+    assert_eq!(ms, [("queue", 70), ("sandbox", 0), ("runtime", 0), ("init", 20), ("handler", 3)]);
+    assert_eq!(world.journal.cold_starts().last(), Some(&("two".to_owned(), cold_start)));
+    let third = world.call(&function, "three");
+    remote.event().await.succeed();
+    assert_eq!(third.await.unwrap().unwrap().cold_start, None);
 }

@@ -53,12 +53,19 @@ impl Fleet {
     /// Collects what has come to rest long enough: instances to freeze, and those whose keep-alive has passed.
     pub(crate) fn sweep(&mut self, now: Instant, effects: &mut Effects) -> Sweep {
         let mut freeze = Vec::new();
-        while self.cooling.front().is_some_and(|cooling| cooling.due <= now) {
-            let Some(cooling) = self.cooling.pop_front() else { break };
-            let Some(pool) = self.pools.get(&cooling.pool) else { continue };
-            if let Ok(position) = pool.idle.binary_search_by_key(&cooling.ticket, |idle| idle.ticket) {
-                freeze.push(Arc::clone(&pool.idle[position].berth));
+        // Also those at the front that have been taken since: the next sweep is for one that still rests, so that a
+        // function in steady use is not looked at after every call.
+        while let Some(cooling) = self.cooling.front() {
+            let resting = self.pools.get(&cooling.pool).and_then(|pool| {
+                let position = pool.idle.binary_search_by_key(&cooling.ticket, |idle| idle.ticket).ok()?;
+                Some(&pool.idle[position].berth)
+            });
+            match resting {
+                Some(_) if cooling.due > now => break,
+                Some(berth) => freeze.push(Arc::clone(berth)),
+                None => {}
             }
+            self.cooling.pop_front();
         }
         if self.next_expiry.is_some_and(|expiry| expiry <= now) {
             self.expire(now, effects);

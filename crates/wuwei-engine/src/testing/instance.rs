@@ -221,6 +221,14 @@ impl Instance for FakeInstance {
         *self.state.usage.lock().unwrap()
     }
 
+    fn cpu_us(&self) -> u64 {
+        self.state.usage.lock().unwrap().cpu_us
+    }
+
+    fn peak_memory_bytes(&self) -> u64 {
+        self.state.usage.lock().unwrap().peak_memory_bytes
+    }
+
     fn reset_peak_memory(&self) {
         self.state.peak_resets.fetch_add(1, Ordering::SeqCst);
     }

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use wuwei_model::{FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
+use wuwei_model::{ColdStart, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
 
 use crate::collaborators::{InstanceLog, Journal};
 
@@ -9,9 +9,21 @@ use crate::collaborators::{InstanceLog, Journal};
 #[derive(Default)]
 pub(crate) struct FakeJournal {
     lines: Arc<Mutex<Vec<String>>>,
+    cpu_us: Arc<Mutex<Vec<u64>>>,
+    cold_starts: Arc<Mutex<Vec<(String, ColdStart)>>>,
 }
 
 impl FakeJournal {
+    /// Calls for which a runtime was started, and how.
+    pub(crate) fn cold_starts(&self) -> Vec<(String, ColdStart)> {
+        self.cold_starts.lock().unwrap().clone()
+    }
+
+    /// CPU time of each invocation that has ended, as far as it is known.
+    pub(crate) fn cpu_us(&self) -> Vec<u64> {
+        self.cpu_us.lock().unwrap().clone()
+    }
+
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
@@ -20,7 +32,9 @@ impl FakeJournal {
 impl Journal for FakeJournal {
     fn open(&self, function: &FunctionVersion, instance_id: &str) -> Box<dyn InstanceLog> {
         let name = format!("2026/11/20/[{}]{instance_id}", function.version);
-        Box::new(FakeLog { name, lines: Arc::clone(&self.lines), tail: String::new() })
+        let (lines, cpu_us) = (Arc::clone(&self.lines), Arc::clone(&self.cpu_us));
+        let cold_starts = Arc::clone(&self.cold_starts);
+        Box::new(FakeLog { name, lines, cpu_us, cold_starts, tail: String::new(), is_open: false })
     }
 
     fn throttled(&self, function: &FunctionKey) {
@@ -31,7 +45,11 @@ impl Journal for FakeJournal {
 struct FakeLog {
     name: String,
     lines: Arc<Mutex<Vec<String>>>,
+    cpu_us: Arc<Mutex<Vec<u64>>>,
+    cold_starts: Arc<Mutex<Vec<(String, ColdStart)>>>,
     tail: String,
+    /// Whether CPU time can be added to the last invocation.
+    is_open: bool,
 }
 
 impl FakeLog {
@@ -55,6 +73,7 @@ impl InstanceLog for FakeLog {
     }
     fn start(&mut self, _: SystemTime, id: &InvocationId) {
         self.tail.clear();
+        self.is_open = false;
         self.write(format!("START {id}"));
     }
     fn line(&mut self, _: SystemTime, text: &str) {
@@ -65,6 +84,18 @@ impl InstanceLog for FakeLog {
     }
     fn end(&mut self, _: SystemTime, report: &InvocationReport) {
         self.write(format!("END {} {:?}", report.id, report.outcome));
+        self.cpu_us.lock().unwrap().push(report.cpu_us);
+        self.is_open = true;
+    }
+    fn complete(&mut self, cpu_us: u64) -> bool {
+        let is_open = std::mem::take(&mut self.is_open);
+        if is_open {
+            *self.cpu_us.lock().unwrap().last_mut().unwrap() += cpu_us;
+        }
+        is_open
+    }
+    fn cold_start(&mut self, _: SystemTime, id: &InvocationId, cold_start: &ColdStart) {
+        self.cold_starts.lock().unwrap().push((id.as_str().to_owned(), *cold_start));
     }
     fn tail(&self) -> Vec<u8> {
         self.tail.clone().into_bytes()

@@ -136,6 +136,7 @@ mod tests {
             role,
             functions: "*".to_owned(),
             created_ms: 0,
+            derived: wuwei_store::DerivedKey::default(),
         }
     }
 

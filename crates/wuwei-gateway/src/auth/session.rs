@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use wuwei_model::{FunctionKey, limits};
+use wuwei_store::DerivedKey;
 
 use super::authorization::Claim;
 use super::{AuthError, Signer};
@@ -38,13 +39,14 @@ pub(crate) struct RoleSession {
     key_id: String,
     secret: String,
     token: String,
+    derived: DerivedKey,
     /// The clock stands still while the machine sleeps, as the one does by which instances are retired.
     expires: Instant,
 }
 
 impl fmt::Debug for RoleSession {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { function, role, key_id, secret: _, token: _, expires } = self;
+        let Self { function, role, key_id, secret: _, token: _, derived: _, expires } = self;
         formatter
             .debug_struct("RoleSession")
             .field("function", function)
@@ -70,6 +72,7 @@ impl RoleSession {
             key_id: identifier(ID_PREFIX, &id),
             secret: STANDARD.encode(secret),
             token: STANDARD.encode(token),
+            derived: DerivedKey::default(),
             expires: now + LIFETIME,
         })
     }
@@ -125,6 +128,10 @@ impl RoleSession {
 
     pub(super) fn secret(&self) -> &str {
         &self.secret
+    }
+
+    pub(super) fn derived(&self) -> &DerivedKey {
+        &self.derived
     }
 }
 

@@ -30,13 +30,19 @@ impl Scope {
 
 /// Signature of a canonical request, 64 hexadecimal digits.
 pub(crate) fn sign_canonical(secret: &str, scope: &Scope, time: &str, canonical_request: &str) -> String {
+    sign_with(&signing_key(secret, scope), &scope.text(), time, canonical_request)
+}
+
+/// The same with a key that is derived already, for the scope of this text.
+pub(super) fn sign_with(key: &[u8; 32], scope: &str, time: &str, canonical_request: &str) -> String {
     let hash = hex::encode(Sha256::digest(canonical_request.as_bytes()));
-    let string_to_sign = format!("{ALGORITHM}\n{time}\n{}\n{hash}", scope.text());
-    let mut key = hmac(format!("AWS4{secret}").as_bytes(), &scope.date);
-    for part in [&scope.region, &scope.service, "aws4_request"] {
-        key = hmac(&key, part);
-    }
-    hex::encode(hmac(&key, &string_to_sign))
+    hex::encode(hmac(key, &format!("{ALGORITHM}\n{time}\n{scope}\n{hash}")))
+}
+
+/// The key that a secret gives for a scope.
+pub(super) fn signing_key(secret: &str, scope: &Scope) -> [u8; 32] {
+    let key = hmac(format!("AWS4{secret}").as_bytes(), &scope.date);
+    [&scope.region, &scope.service, "aws4_request"].into_iter().fold(key, |key, part| hmac(&key, part))
 }
 
 fn hmac(key: &[u8], text: &str) -> [u8; 32] {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use wuwei_store::AccessKey;
 
 use super::authorization::Claim;
-use super::{AuthError, Principal, RoleSession};
+use super::signature::{sign_with, signing_key};
+use super::{AuthError, Principal, RoleSession, Scope};
 
 /// The holder of a secret.
 pub(crate) enum Signer {
@@ -16,11 +17,15 @@ pub(crate) enum Signer {
 }
 
 impl Signer {
-    pub(super) fn secret(&self) -> &str {
-        match self {
-            Self::Key(key) => &key.secret,
-            Self::Session(session) => session.secret(),
-        }
+    /// Signature of a canonical request by this signer.
+    pub(super) fn sign(&self, scope: &Scope, time: &str, canonical_request: &str) -> String {
+        let (secret, derived) = match self {
+            Self::Key(key) => (key.secret.as_str(), &key.derived),
+            Self::Session(session) => (session.secret(), session.derived()),
+        };
+        let text = scope.text();
+        let key = derived.get(&text, || signing_key(secret, scope));
+        sign_with(&key, &text, time, canonical_request)
     }
 
     pub(super) fn principal(&self) -> Principal {

@@ -29,6 +29,7 @@ fn key(id: &str) -> Option<Arc<AccessKey>> {
             role: Role::Admin,
             functions: "*".to_owned(),
             created_ms: 0,
+            derived: wuwei_store::DerivedKey::default(),
         })
     })
 }

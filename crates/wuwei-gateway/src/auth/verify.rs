@@ -9,8 +9,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::authorization::{self, Claim};
 use super::signer::Signer;
-use super::{AuthError, CanonicalParts, Principal, UNSIGNED_PAYLOAD, basic_date, basic_time, instant};
-use super::{canonical_request, sign_canonical};
+use super::{
+    AuthError, CanonicalParts, Principal, UNSIGNED_PAYLOAD, basic_date, basic_time, canonical_request, instant,
+};
 
 /// How far a signed request's time may be from ours.
 const SKEW: Duration = Duration::minutes(5);
@@ -193,7 +194,7 @@ fn check_signature(parts: &Parts, claim: &Claim, signer: &Signer, payload_hash: 
         signed_headers: &claim.signed_headers,
         payload_hash,
     });
-    let expected = sign_canonical(signer.secret(), &claim.scope, &basic_time(claim.at), &canonical);
+    let expected = signer.sign(&claim.scope, &basic_time(claim.at), &canonical);
     if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
         Ok(())
     } else {

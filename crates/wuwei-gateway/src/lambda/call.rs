@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use wuwei_model::FunctionKey;
 
@@ -33,8 +33,8 @@ pub(crate) enum Reply {
     Members(Map<String, Value>),
     /// Nothing, with this status.
     Empty(StatusCode),
-    /// Members of the output that are headers, and the body as it is.
-    WithPayload(Map<String, Value>, Bytes),
+    /// Members of the output that are headers, the body as it is, and headers that are not AWS's.
+    WithPayload(Map<String, Value>, Bytes, Vec<(HeaderName, HeaderValue)>),
 }
 
 impl Call {

@@ -83,7 +83,11 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
     Ok(match run(&call).await? {
         Reply::Members(members) => shaped(model.shape(operation, members)),
         Reply::Empty(status) => Answer::empty(status),
-        Reply::WithPayload(members, payload) => shaped(model.shape_with_payload(operation, members, payload)),
+        Reply::WithPayload(members, payload, headers) => {
+            let mut answer = shaped(model.shape_with_payload(operation, members, payload));
+            answer.headers.extend(headers);
+            answer
+        }
     })
 }
 

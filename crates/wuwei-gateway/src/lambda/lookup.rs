@@ -1,7 +1,9 @@
 //! Finds functions and versions, and guards changes of them.
 
+use std::sync::Arc;
+
 use wuwei_model::{Alias, FunctionKey, FunctionVersion, LastUpdateStatus, State, Version};
-use wuwei_store::{Function, Revision};
+use wuwei_store::{Function, KnownFunction, Revision};
 
 use super::error::ApiError;
 use super::settlement;
@@ -24,28 +26,41 @@ pub(crate) async fn function(parts: &Parts, key: &FunctionKey) -> Result<Option<
     }
 }
 
+/// As [`function`], for those who only look: most often from memory.
+pub(crate) async fn known(parts: &Parts, key: &FunctionKey) -> Result<Option<Arc<KnownFunction>>, ApiError> {
+    let functions = parts.store.functions();
+    let found = functions.known(key).await?;
+    match &found {
+        Some(known) if settlement::is_left_behind(&known.latest, parts.started_at) => {
+            settlement::settle(parts, key, &known.latest.revision_id).await;
+            Ok(functions.known(key).await?)
+        }
+        Some(_) | None => Ok(found),
+    }
+}
+
 /// The version that a call names; of an alias, the first.
-pub(super) async fn version(parts: &Parts, target: &Target) -> Result<FunctionVersion, ApiError> {
+pub(super) async fn version(parts: &Parts, target: &Target) -> Result<Arc<FunctionVersion>, ApiError> {
     resolve(parts, target, |alias| alias.version).await
 }
 
 /// The version that serves a call; an alias may lead to either of its two.
-pub(super) async fn version_for_call(parts: &Parts, target: &Target) -> Result<FunctionVersion, ApiError> {
+pub(super) async fn version_for_call(parts: &Parts, target: &Target) -> Result<Arc<FunctionVersion>, ApiError> {
     resolve(parts, target, choose).await
 }
 
 /// The version that serves a call of a function that has been read, and of what a qualifier names of it.
 pub(crate) async fn version_of(
     parts: &Parts,
-    function: &Function,
+    known: &KnownFunction,
     qualifier: &str,
-) -> Result<Option<FunctionVersion>, ApiError> {
+) -> Result<Option<Arc<FunctionVersion>>, ApiError> {
     match read_qualifier(Some(qualifier)) {
-        Qualifier::Latest => Ok(Some(function.latest.clone())),
-        Qualifier::Number(number) => numbered(parts, &function.latest.key, number).await,
-        Qualifier::Name(name) => match function.aliases.get(name).map(choose) {
-            Some(Version::Latest) => Ok(Some(function.latest.clone())),
-            Some(Version::Published(number)) => numbered(parts, &function.latest.key, number).await,
+        Qualifier::Latest => Ok(Some(Arc::clone(&known.latest))),
+        Qualifier::Number(number) => numbered(parts, &known.latest.key, number).await,
+        Qualifier::Name(name) => match known.function.aliases.get(name).map(choose) {
+            Some(Version::Latest) => Ok(Some(Arc::clone(&known.latest))),
+            Some(Version::Published(number)) => numbered(parts, &known.latest.key, number).await,
             None => Ok(None),
         },
     }
@@ -56,15 +71,15 @@ async fn resolve(
     parts: &Parts,
     target: &Target,
     of_alias: impl Fn(&Alias) -> Version + Send,
-) -> Result<FunctionVersion, ApiError> {
+) -> Result<Arc<FunctionVersion>, ApiError> {
     let found = match read_qualifier(target.qualifier.as_deref()) {
-        Qualifier::Latest => function(parts, &target.key).await?.map(|(function, _)| function.latest),
+        Qualifier::Latest => known(parts, &target.key).await?.map(|known| Arc::clone(&known.latest)),
         Qualifier::Number(number) => numbered(parts, &target.key, number).await?,
-        Qualifier::Name(name) => match function(parts, &target.key).await? {
+        Qualifier::Name(name) => match known(parts, &target.key).await? {
             None => None,
-            Some((function, _)) => match function.aliases.get(name).map(of_alias) {
+            Some(known) => match known.function.aliases.get(name).map(of_alias) {
                 None => None,
-                Some(Version::Latest) => Some(function.latest),
+                Some(Version::Latest) => Some(Arc::clone(&known.latest)),
                 Some(Version::Published(number)) => numbered(parts, &target.key, number).await?,
             },
         },
@@ -72,8 +87,8 @@ async fn resolve(
     found.ok_or_else(|| ApiError::function_not_found(&target.arn()))
 }
 
-async fn numbered(parts: &Parts, key: &FunctionKey, number: u64) -> Result<Option<FunctionVersion>, ApiError> {
-    Ok(parts.store.functions().version(key, number).await?)
+async fn numbered(parts: &Parts, key: &FunctionKey, number: u64) -> Result<Option<Arc<FunctionVersion>>, ApiError> {
+    Ok(parts.store.functions().known_version(key, number).await?)
 }
 
 fn choose(alias: &Alias) -> Version {

@@ -15,7 +15,7 @@ use crate::wire::Answer;
 pub(super) async fn admit(exchange: &mut Exchange, found: &Found) -> Result<(Option<Principal>, Bytes), Answer> {
     let limit = limits::SYNC_PAYLOAD_BYTES_MAX;
     let nobody = Policy::default();
-    let policy = found.function.policies.get(&found.qualifier).unwrap_or(&nobody);
+    let policy = found.known.function.policies.get(&found.qualifier).unwrap_or(&nobody);
     match found.url.auth_type {
         UrlAuthType::None => {
             if !is_allowed(policy, UrlAuthType::None, None, Identity::Unknown) {
@@ -41,7 +41,7 @@ pub(super) async fn admit(exchange: &mut Exchange, found: &Found) -> Result<(Opt
 }
 
 fn check(principal: &Principal, found: &Found, policy: &Policy) -> Result<(), Answer> {
-    let key = &found.function.latest.key;
+    let key = &found.known.latest.key;
     let by_role = permits(principal, Access::Invoke, Some(&key.name));
     let identity = match (principal.account == key.account, by_role) {
         (true, true) => Identity::Suffices,

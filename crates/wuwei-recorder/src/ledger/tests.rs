@@ -154,3 +154,27 @@ async fn a_disk_that_refuses_is_tried_again() {
     ledger.sync().await.unwrap();
     assert_eq!((ledger.written(), ledger.lost()), (1, 0));
 }
+
+#[tokio::test]
+async fn cpu_time_that_comes_after_an_entry_is_in_the_sums_and_what_comes_too_late_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Arc::new(Ledger::open(directory.path()).unwrap());
+    let open = ledger.append_open(entry("f", 1, NOON_MS));
+    let reading = tokio::spawn({
+        let ledger = Arc::clone(&ledger);
+        async move { ledger.usage(day(NOON_MS), day(NOON_MS)).await.unwrap() }
+    });
+    // Whoever reads waits for it.
+    tokio::task::yield_now().await;
+    assert!(!reading.is_finished());
+    assert!(open.complete(90));
+    assert_eq!(reading.await.unwrap()[0].usage.cpu_us, 10 + 90);
+
+    // But not for ever: an environment that cannot be frozen must not hold up the ledger.
+    let late = ledger.append_open(entry("f", 2, NOON_MS));
+    assert_eq!(ledger.usage(day(NOON_MS), day(NOON_MS)).await.unwrap()[0].usage.cpu_us, 10 + 90 + 10);
+    assert!(!late.complete(7));
+    // One that is gone is not waited for at all.
+    drop(ledger.append_open(entry("f", 3, NOON_MS)));
+    assert_eq!(ledger.usage(day(NOON_MS), day(NOON_MS)).await.unwrap()[0].usage.requests, 3);
+}

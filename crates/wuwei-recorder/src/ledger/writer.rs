@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use super::entry::Entry;
+use super::open_entry::Pending;
 use super::segment::{AppendError, Segment};
 use super::{PENDING_MAX, Shared, State};
 
 /// How long entries are collected before they are written together. With the time of the disk itself, an entry is safe
 /// well within a second.
 const COLLECTING: Duration = Duration::from_millis(200);
+/// How often it is looked whether entries that are asked for are complete.
+const OPEN_ENTRY_PERIOD: Duration = Duration::from_millis(2);
 /// How long a disk that refuses is left in peace.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -56,7 +59,10 @@ impl Writer {
         let urgent = |state: &State| state.is_closed || !state.barriers.is_empty();
         let shared = &*self.shared;
         let state = if self.refused.is_empty() {
-            let idle = shared.filled.wait_while(shared.lock(), |state| !urgent(state) && state.pending.is_empty());
+            let idle = shared.filled.wait_while(shared.lock(), |state| {
+                state.is_idle = !urgent(state) && state.pending.is_empty();
+                state.is_idle
+            });
             idle.unwrap_or_else(PoisonError::into_inner)
         } else {
             let resting = shared.filled.wait_timeout_while(shared.lock(), RETRY, |state| !urgent(state));
@@ -66,10 +72,39 @@ impl Writer {
             .filled
             .wait_timeout_while(state, COLLECTING, |state| !urgent(state) && state.pending.len() < PENDING_MAX / 2);
         let mut state = collecting.unwrap_or_else(PoisonError::into_inner).0;
-        let taken = (mem::take(&mut state.pending), mem::take(&mut state.barriers), state.is_closed);
+        if !state.barriers.is_empty() {
+            state = self.wait_for_open_entries(state);
+        }
+        let State { pending, is_closed, .. } = &mut *state;
+        let now = Instant::now();
+        let waits = |entry: &Pending| !*is_closed && entry.waits_until().is_some_and(|until| until > now);
+        let (left, ready): (Vec<_>, Vec<_>) = mem::take(pending).into_iter().partition(waits);
+        *pending = left;
+        let taken = (ready.into_iter().map(Pending::close).collect(), mem::take(&mut state.barriers), state.is_closed);
         drop(state);
         shared.emptied.notify_all();
         taken
+    }
+
+    /// Whoever asks what was used wants to know of the invocations that have just ended, too.
+    fn wait_for_open_entries<'shared>(
+        &'shared self,
+        mut state: MutexGuard<'shared, State>,
+    ) -> MutexGuard<'shared, State> {
+        let known = state.pending.len();
+        loop {
+            let waits = state
+                .pending
+                .iter()
+                .take(known)
+                .any(|entry| entry.waits_until().is_some_and(|until| until > Instant::now()));
+            if state.is_closed || !waits {
+                return state;
+            }
+            // Short, because nobody tells when an entry is complete.
+            let waited = self.shared.filled.wait_timeout(state, OPEN_ENTRY_PERIOD);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Writes what was refused before and what is new, and waits for the disk.

@@ -245,19 +245,31 @@ impl Meter {
 
     /// CPU and memory used so far; what the host does not tell is zero.
     pub(crate) fn usage(&self) -> Usage {
-        let mut usage = Usage::default();
-        for (kind, file) in &self.0 {
-            let mut buffer = [0_u8; 512];
-            let Ok(length) = rustix::io::pread(file, &mut buffer, 0) else { continue };
-            let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
-            match kind {
-                MeterFile::PeakMemory => usage.peak_memory_bytes = text.trim().parse().unwrap_or(0),
-                MeterFile::CpuNanoseconds => usage.cpu_us = text.trim().parse().unwrap_or(0) / 1_000,
-                MeterFile::CpuStat => usage.cpu_us = files::value_of(&text, "usage_usec").unwrap_or(0),
-                MeterFile::UnifiedFreeze | MeterFile::V1Freezer => {}
-            }
+        Usage { cpu_us: self.cpu_us(), peak_memory_bytes: self.peak_memory_bytes() }
+    }
+
+    /// CPU time used so far, in microseconds.
+    pub(crate) fn cpu_us(&self) -> u64 {
+        self.read(&[MeterFile::CpuNanoseconds, MeterFile::CpuStat])
+    }
+
+    /// Highest memory use since the measurement began, in bytes.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        self.read(&[MeterFile::PeakMemory])
+    }
+
+    /// What the first of these files says.
+    fn read(&self, wanted: &[MeterFile]) -> u64 {
+        let Some((kind, file)) = self.0.iter().find(|(kind, _)| wanted.contains(kind)) else { return 0 };
+        let mut buffer = [0_u8; 512];
+        let Ok(length) = rustix::io::pread(file, &mut buffer, 0) else { return 0 };
+        let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
+        match kind {
+            MeterFile::PeakMemory => text.trim().parse().unwrap_or(0),
+            MeterFile::CpuNanoseconds => text.trim().parse().unwrap_or(0) / 1_000,
+            MeterFile::CpuStat => files::value_of(&text, "usage_usec").unwrap_or(0),
+            MeterFile::UnifiedFreeze | MeterFile::V1Freezer => 0,
         }
-        usage
     }
 
     /// Starts a new measurement of peak memory (v2: from Linux 6.12).

@@ -20,16 +20,23 @@ pub(super) struct RemoteControls {
 
 impl ProcessControls for RemoteControls {
     fn usage(&self) -> Usage {
-        let mut usage = self.final_usage.get().copied().unwrap_or_else(|| self.meter.usage());
-        usage.cpu_us = usage.cpu_us.saturating_sub(self.before_us.get().copied().unwrap_or_default());
-        usage
+        Usage { cpu_us: self.cpu_us(), peak_memory_bytes: self.peak_memory_bytes() }
     }
 
     fn begin(&self) {
-        if self.before_us.set(self.meter.usage().cpu_us).is_err() {
+        if self.before_us.set(self.meter.cpu_us()).is_err() {
             tracing::warn!(id = self.id, "a sandbox got its function twice");
         }
         self.meter.reset_peak_memory();
+    }
+
+    fn cpu_us(&self) -> u64 {
+        let all = self.final_usage.get().map_or_else(|| self.meter.cpu_us(), |usage| usage.cpu_us);
+        all.saturating_sub(self.before_us.get().copied().unwrap_or_default())
+    }
+
+    fn peak_memory_bytes(&self) -> u64 {
+        self.final_usage.get().map_or_else(|| self.meter.peak_memory_bytes(), |usage| usage.peak_memory_bytes)
     }
 
     fn reset_peak_memory(&self) {

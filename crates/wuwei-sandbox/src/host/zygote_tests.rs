@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
 
 use super::client::LauncherClient;
 use super::launch;
@@ -124,7 +123,7 @@ impl Ground {
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let assignment =
             Assignment { environment: &environment, handler: "app.handler", working_directory: "/var/task" };
-        process.control.write_all(&frames::assignment(&assignment)).await.unwrap();
+        process.control.write_all(frames::assignment(&assignment)).await.unwrap();
         let mut instance = instance_of(process);
         let mut lines = Lines::default();
         let initialised = instance.initialise(LIMIT, &mut lines).await;

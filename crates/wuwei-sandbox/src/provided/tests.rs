@@ -177,7 +177,29 @@ sys.exit(2)",
     };
     tokio::time::timeout(LIMIT, dead).await.unwrap();
     let reply = function.invoke("{}").await;
-    assert!(matches!(reply, Err(InvokeFailure::Exited(ProcessExit::Code(2)))), "{reply:?}");
+    assert!(matches!(reply, Err(InvokeFailure::NotTaken(ProcessExit::Code(2), _))), "{reply:?}");
+}
+
+#[tokio::test]
+async fn an_event_comes_back_from_a_runtime_that_ends_without_asking_for_it() {
+    let mut function = Function::custom(&python_runtime(
+        "id, headers, body = next_event()
+call('POST', 'invocation/%s/response' % id, b'1')
+while not os.path.exists('offered'): time.sleep(0.001)",
+    ));
+    function.call("{}").await.unwrap();
+    let offered = function.directory().join("offered");
+    // The event is there before the runtime may end.
+    let (reply, ()) = tokio::join!(function.invoke("[7]"), async { std::fs::write(offered, "").unwrap() });
+    let Err(InvokeFailure::NotTaken(ProcessExit::Code(0), event)) = reply else { panic!("{reply:?}") };
+    assert_eq!((event.id.as_str(), event.payload.as_ref()), (ID, &b"[7]"[..]));
+}
+
+#[tokio::test]
+async fn an_event_that_was_taken_does_not_come_back() {
+    let mut function = Function::custom(&python_runtime("next_event()\nsys.exit(3)"));
+    let reply = function.call("{}").await;
+    assert!(matches!(reply, Err(InvokeFailure::Exited(ProcessExit::Code(3)))), "{reply:?}");
 }
 
 #[tokio::test]

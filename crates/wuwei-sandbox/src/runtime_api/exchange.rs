@@ -153,6 +153,23 @@ impl Exchange {
         receiver
     }
 
+    /// Takes back an event that the runtime has not picked up.
+    pub(super) fn withdraw(&self) -> Option<Invocation> {
+        let mut state = self.lock();
+        match std::mem::replace(&mut state.phase, Phase::Answered) {
+            Phase::Offered(invocation, _) => Some(*invocation),
+            phase @ (Phase::Starting
+            | Phase::Failed
+            | Phase::Idle
+            | Phase::Answered
+            | Phase::Running(_)
+            | Phase::Streaming(_)) => {
+                state.phase = phase;
+                None
+            }
+        }
+    }
+
     /// `GET next`: waits for an event, which is then in work.
     pub(super) async fn next(&self) -> Result<Handed, Refusal> {
         self.ask_for_event()?;

@@ -12,12 +12,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
-use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 use wuwei_model::{FunctionKey, InvocationId, Runtime};
 
 use super::{PYTHON_FILES, RuntimeFile, instance_of, node, python_arguments};
+use crate::control_socket::ControlSocket;
 use crate::discovery::{NodeInterpreter, OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
 use crate::instance::{Instance, InstanceSpec, Invocation, OutputSink, ProcessExit, Usage};
 use crate::process::{ProcessControls, SandboxedProcess};
@@ -39,6 +40,14 @@ impl OutputSink for Lines {
 struct ChildControls(OwnedFd);
 
 impl ProcessControls for ChildControls {
+    fn cpu_us(&self) -> u64 {
+        self.usage().cpu_us
+    }
+
+    fn peak_memory_bytes(&self) -> u64 {
+        self.usage().peak_memory_bytes
+    }
+
     fn usage(&self) -> Usage {
         Usage { cpu_us: 7, peak_memory_bytes: 11 }
     }
@@ -231,7 +240,7 @@ fn spawn(mut command: Command, runtime_api: Option<TcpListener>) -> io::Result<S
     });
     let output = pipe::Receiver::from_owned_fd(read)?;
     Ok(SandboxedProcess {
-        control: UnixStream::from_std(ours)?,
+        control: ControlSocket::new(ours)?,
         runtime_api,
         relay_listener: None,
         relay: None,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt as _;
 
 use crate::defence::Defences;
 use crate::egress::{Egress, Network};
@@ -85,7 +84,7 @@ impl Blank {
     /// # Errors
     /// Nothing of it is left then, and nothing of the function has run.
     pub(crate) async fn become_instance(
-        mut self,
+        self,
         client: &LauncherClient,
         becoming: Becoming,
     ) -> io::Result<SandboxedProcess> {
@@ -94,7 +93,7 @@ impl Blank {
         // It has written nothing since it said that it waits.
         discard(&self.process)?;
         self.process.controls.begin();
-        let sent = tokio::time::timeout(HAND_OVER_LIMIT, self.process.control.write_all(&becoming.frame)).await;
+        let sent = tokio::time::timeout(HAND_OVER_LIMIT, self.process.control.write_all(&*becoming.frame)).await;
         sent.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))??;
         Ok(self.process)
     }

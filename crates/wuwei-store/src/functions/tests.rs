@@ -338,7 +338,8 @@ async fn a_url_is_found_only_while_a_function_has_it() {
 
     written.urls.insert("$LATEST".to_owned(), url("one"));
     let revision = functions.update(&written, revision).await.unwrap();
-    assert_eq!(functions.find_url("one").await.unwrap(), Some((written.clone(), "$LATEST".to_owned())));
+    let (known, qualifier) = functions.find_url("one").await.unwrap().unwrap();
+    assert_eq!((&known.function, qualifier.as_str()), (&written, "$LATEST"));
     assert_eq!(functions.find_url("two").await.unwrap(), None);
 
     functions.reserve_url("two", &key("f"), "$LATEST").await.unwrap();
@@ -382,4 +383,67 @@ async fn a_record_of_the_first_schema_still_loads() {
     let old = serde_json::to_vec(&old).unwrap().into();
     store.put(&entry.key, old, crate::keyvalue::Expected::Revision(entry.revision)).await.unwrap();
     assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0, function("f"));
+}
+
+async fn known(functions: &Functions) -> Option<Function> {
+    functions.known(&key("f")).await.unwrap().map(|known| known.function.clone())
+}
+
+#[tokio::test]
+async fn what_is_remembered_is_never_older_than_the_last_answered_write() {
+    let Catalog { functions, store, .. } = &catalog();
+    assert_eq!(known(functions).await, None);
+    let mut written = function("f");
+    let mut revision = functions.create(&written).await.unwrap();
+    assert_eq!(known(functions).await, Some(written.clone()));
+    for text in ["one", "two"] {
+        written.latest.settings.description = text.to_owned();
+        revision = functions.update(&written, revision).await.unwrap();
+        assert_eq!(known(functions).await, Some(written.clone()));
+    }
+    assert_eq!(functions.known_version(&key("f"), 1).await.unwrap(), None);
+    let (aggregate, version) = published(&written, 1);
+    functions.publish(&aggregate, revision, &version).await.unwrap();
+    assert_eq!(functions.known_version(&key("f"), 1).await.unwrap().as_deref(), Some(&version));
+    functions.delete_version(&key("f"), 1).await.unwrap();
+    assert_eq!(functions.known_version(&key("f"), 1).await.unwrap(), None);
+    functions.delete(&key("f")).await.unwrap();
+    assert_eq!(known(functions).await, None);
+
+    // While nothing is written, the same is given out; and nothing of it is there for the next server.
+    functions.create(&written).await.unwrap();
+    let first = functions.known(&key("f")).await.unwrap().unwrap();
+    let second = functions.known(&key("f")).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&first.latest, &second.latest));
+    store.put("other", bytes::Bytes::new(), crate::keyvalue::Expected::Absent).await.unwrap();
+    let third = functions.known(&key("f")).await.unwrap().unwrap();
+    assert!(!Arc::ptr_eq(&first, &third));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_that_race_with_a_writer_never_leave_an_old_function_behind() {
+    let Catalog { functions, .. } = &catalog();
+    let mut written = function("f");
+    let mut revision = functions.create(&written).await.unwrap();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (functions, stop) = (Arc::clone(functions), Arc::clone(&stop));
+            tokio::spawn(async move {
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    known(&functions).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for number in 0..200_u32 {
+        written.latest.settings.timeout_s = number;
+        revision = functions.update(&written, revision).await.unwrap();
+        assert_eq!(known(functions).await.unwrap().latest.settings.timeout_s, number);
+    }
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    for reader in readers {
+        reader.await.unwrap();
+    }
 }

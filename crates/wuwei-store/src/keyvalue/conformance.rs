@@ -23,6 +23,19 @@ pub(crate) async fn values_are_read_back_with_growing_revisions(store: &dyn KeyV
     assert_eq!((entry.key.as_str(), &entry.value[..], entry.revision), ("a/1", &b"two"[..], second));
 }
 
+pub(crate) async fn the_generation_grows_with_every_change(store: &dyn KeyValue) {
+    let before = store.generation();
+    let first = store.put("generation", Bytes::from_static(b"1"), Expected::Absent).await.unwrap();
+    let written = store.generation();
+    store.put("generation", Bytes::from_static(b"2"), Expected::Revision(first)).await.unwrap();
+    let rewritten = store.generation();
+    store.delete("generation", None).await.unwrap();
+    let deleted = store.generation();
+    store.get("generation").await.unwrap();
+    assert!(before < written && written < rewritten && rewritten < deleted);
+    assert_eq!(store.generation(), deleted);
+}
+
 pub(crate) async fn a_write_whose_expectation_fails_changes_nothing(store: &dyn KeyValue) {
     let first = store.put("b", Bytes::from_static(b"1"), Expected::Absent).await.unwrap();
     assert!(is_conflict(&store.put("b", Bytes::from_static(b"x"), Expected::Absent).await));

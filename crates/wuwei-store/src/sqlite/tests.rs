@@ -34,6 +34,7 @@ async fn it_keeps_the_promises_of_a_key_value_store() {
     let database = Database::new();
     let store: &SqliteKeyValue = database.store();
     conformance::values_are_read_back_with_growing_revisions(store).await;
+    conformance::the_generation_grows_with_every_change(store).await;
     conformance::a_write_whose_expectation_fails_changes_nothing(store).await;
     conformance::a_revision_does_not_come_back_after_a_deletion(store).await;
     conformance::lists_are_ordered_bounded_and_keep_to_their_prefix(store).await;
@@ -163,6 +164,7 @@ fn a_missing_database_has_version_zero_and_is_not_made() {
 #[tokio::test]
 async fn writes_after_the_writer_has_stopped_are_refused() {
     let store = SqliteKeyValue {
+        generation: Arc::default(),
         reader: Worker { queue: None, thread: None },
         writer: Worker::start("store-writer", drop).unwrap(),
     };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior};
@@ -36,8 +37,8 @@ pub(super) enum Action {
     Delete { expected: Option<Revision> },
 }
 
-/// Runs writes until the store is dropped, then folds the log into the database.
-pub(super) fn run(mut connection: Connection, mut queue: mpsc::Receiver<Write>, log: &Path) {
+/// Runs writes until the store is dropped, then folds the log into the database. `generation` grows with each batch.
+pub(super) fn run(mut connection: Connection, mut queue: mpsc::Receiver<Write>, log: &Path, generation: &AtomicU64) {
     let mut batch = Vec::with_capacity(BATCH_LENGTH);
     let mut written_bytes = 0;
     while let Some(first) = queue.blocking_recv() {
@@ -48,7 +49,7 @@ pub(super) fn run(mut connection: Connection, mut queue: mpsc::Receiver<Write>, 
             batch.push(next);
         }
         written_bytes += batch.iter().map(size_bytes).sum::<u64>();
-        if let Err(failure) = commit(&mut connection, &mut batch) {
+        if let Err(failure) = commit(&mut connection, &mut batch, generation) {
             tracing::error!(error = %failure, "the store cannot write");
             if lost_a_write(&failure) {
                 // After a failed fsync nobody knows what is on the disk, and trying again would only hide it: the
@@ -89,8 +90,14 @@ fn lost_a_write(error: &rusqlite::Error) -> bool {
 }
 
 /// Makes all writes of the batch durable, or none, and answers them.
-fn commit(connection: &mut Connection, batch: &mut Vec<Write>) -> Result<(), Arc<rusqlite::Error>> {
+fn commit(
+    connection: &mut Connection,
+    batch: &mut Vec<Write>,
+    generation: &AtomicU64,
+) -> Result<(), Arc<rusqlite::Error>> {
     let committed = try_commit(connection, batch).map_err(Arc::new);
+    // Also after a failure: what has become of the writes then is not known.
+    generation.fetch_add(1, Ordering::SeqCst);
     // A caller that has gone away wants no answer: the results of `send` are dropped.
     match &committed {
         Ok(results) => {

@@ -99,6 +99,7 @@ mod tests {
             role,
             functions: functions.to_owned(),
             created_ms,
+            derived: wuwei_store::DerivedKey::default(),
         }
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::de::IgnoredAny;
 use serde_json::Map;
 use wuwei_engine::{Answer as Outcome, Call as EngineCall, InvokeError};
-use wuwei_model::{FunctionVersion, InvocationId};
+use wuwei_model::{ColdStart, FunctionVersion, InvocationId};
 
 use super::super::call::{Call, Reply};
 use super::super::error::ApiError;
@@ -37,7 +37,6 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     if dry_run {
         return Ok(Reply::Empty(StatusCode::NO_CONTENT));
     }
-    let version = Arc::new(version);
     let engine_call = EngineCall {
         id: InvocationId::new(&call.request_id),
         payload,
@@ -60,7 +59,15 @@ fn reply(outcome: Outcome, version: &FunctionVersion, with_log: bool) -> Reply {
     if with_log {
         members.insert("LogResult".to_owned(), STANDARD.encode(outcome.log_tail).into());
     }
-    Reply::WithPayload(members, outcome.payload)
+    let headers = outcome.cold_start.as_ref().and_then(cold_start_header);
+    Reply::WithPayload(members, outcome.payload, headers.into_iter().collect())
+}
+
+/// `x-wuwei-cold-start: queue=0us;sandbox=2310us;runtime=8120us;init=930us;handler=140us`.
+fn cold_start_header(cold_start: &ColdStart) -> Option<(HeaderName, HeaderValue)> {
+    let phases = cold_start.phases().map(|(name, duration)| format!("{name}={}us", duration.as_micros()));
+    let value = HeaderValue::from_str(&phases.join(";")).ok()?;
+    Some((HeaderName::from_static("x-wuwei-cold-start"), value))
 }
 
 fn refusal(call: &Call, version: &FunctionVersion, error: &InvokeError) -> ApiError {

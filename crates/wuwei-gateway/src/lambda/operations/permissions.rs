@@ -1,5 +1,7 @@
 //! `AddPermission`, `RemovePermission` and `GetPolicy`.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::Map;
 use uuid::Uuid;
@@ -91,12 +93,12 @@ pub(in crate::lambda) async fn policy_allows(
     target: &Target,
     action: &str,
 ) -> Result<bool, ApiError> {
-    let Some((function, _)) = parts.store.functions().get(&target.key).await? else { return Ok(false) };
+    let Some(known) = parts.store.functions().known(&target.key).await? else { return Ok(false) };
     let qualifier = target.qualifier.as_deref().unwrap_or(LATEST);
     let arn = principal.arn();
     let caller = Some(PolicyCaller { account: &principal.account, arn: &arn });
     let question = PolicyQuestion { action, caller, url_auth_type: None, via_url: false };
-    Ok(function.policies.get(qualifier).is_some_and(|policy| policy.allows(&question)))
+    Ok(known.function.policies.get(qualifier).is_some_and(|policy| policy.allows(&question)))
 }
 
 /// What a policy is for: the function, one of its versions, or one of its aliases.
@@ -111,7 +113,7 @@ struct Subject {
 enum Kind {
     Function,
     /// As it was published.
-    Version(Box<FunctionVersion>),
+    Version(Arc<FunctionVersion>),
     Alias,
 }
 
@@ -128,7 +130,7 @@ impl Subject {
                 (LATEST.to_owned(), Kind::Function)
             }
             Qualifier::Number(number) => {
-                (number.to_string(), Kind::Version(Box::new(lookup::version(&call.parts, target).await?)))
+                (number.to_string(), Kind::Version(lookup::version(&call.parts, target).await?))
             }
             Qualifier::Name(name) if function.aliases.contains_key(name) => (name.to_owned(), Kind::Alias),
             Qualifier::Name(_) => return Err(no_alias(&target.arn())),

@@ -28,6 +28,7 @@ fn outcome(payload: &'static str, function_error: Option<FunctionErrorKind>) -> 
             cpu_us: 0,
         },
         log_tail: Vec::new(),
+        cold_start: None,
     }
 }
 
