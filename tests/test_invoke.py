@@ -425,7 +425,8 @@ def test_a_cold_call_says_where_its_time_went(server: Server, functions: Functio
     assert list(phases) == ["queue", "sandbox", "runtime", "init", "handler"]
     assert all(re.fullmatch(r"\d+us", value) for value in phases.values()), header
     ms = {phase: int(value.removesuffix("us")) / 1000 for phase, value in phases.items()}
-    assert ms["init"] >= 200 and ms["handler"] >= 100 and ms["sandbox"] > 0 and ms["runtime"] > 0
+    # A sandbox and a runtime may have been ready ahead.
+    assert ms["init"] >= 200 and ms["handler"] >= 100
     assert sum(ms.values()) <= elapsed_ms
     warm = signed(server, "POST", path, b"0")
     assert (warm.status, warm.header("x-wuwei-cold-start")) == (200, None)
