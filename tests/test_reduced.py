@@ -8,7 +8,9 @@ import pytest
 from test_custom_runtime import SHELL
 
 from harness.functions import Functions
+from harness.layers import publish
 from harness.ordinary import OrdinaryServer
+from harness.refusals import Refusal, refusal
 from harness.server import Server
 
 PROBE = """
@@ -34,6 +36,16 @@ def test_functions_run_in_reduced_isolation_and_the_start_says_so(
     assert answer["uid"] != 0
     assert str(server.data_dir) in answer["task"]
     assert "reduced sandbox: functions see this machine's files and network" in server.stderr
+
+
+def test_functions_with_layers_say_that_they_need_full_isolation(
+    new_server: Callable[..., Server], functions_of: Callable[[Server], Functions]
+) -> None:
+    functions = functions_of(new_server(arguments=("--sandbox", "reduced")).start())
+    layer = publish(functions.client, {"python/tool.py": "NAME = 1"})["LayerVersionArn"]
+    name = functions.deploy_python(PROBE, Layers=[layer])
+    text = "functions with layers need full isolation: this server runs with --sandbox=reduced"
+    assert refusal(lambda: functions.invoke(name)) == Refusal(500, "ServiceException", text)
 
 
 def test_custom_runtimes_and_time_limits_work_in_reduced_isolation(

@@ -11,6 +11,7 @@ from harness.refusals import Refusal, invalid_parameter, not_found, refusal
 from harness.server import ACCOUNT, REGION, Server
 
 TOO_MANY = invalid_parameter("Number of tags exceeds resource tag limit.")
+NO_CONFIG = f"arn:aws:lambda:{REGION}:{ACCOUNT}:code-signing-config:csc-{'0' * 17}"
 NO_RESOURCE = Refusal(404, "ResourceNotFoundException", "The resource you requested does not exist.")
 FUNCTIONS_ONLY = invalid_parameter(
     "Tags on function aliases and versions are not supported. Please specify a function ARN."
@@ -68,11 +69,13 @@ def test_a_tag_that_aws_does_not_take_is_refused(functions: Functions, key: str,
 
 def test_only_functions_that_are_there_have_tags(functions: Functions) -> None:
     client, name = functions.client, functions.deploy_python(ECHO, Publish=True)
+    missing = f"The Lambda code signing configuration {NO_CONFIG} can not be found."
+    no_config = Refusal(404, "ResourceNotFoundException", missing)
     others = {
         arn_of("nobody-here"): not_found(arn_of("nobody-here")),
         arn_of(name, "1"): FUNCTIONS_ONLY,
         arn_of(name, "$LATEST"): FUNCTIONS_ONLY,
-        f"arn:aws:lambda:{REGION}:{ACCOUNT}:code-signing-config:csc-{'0' * 17}": NO_RESOURCE,
+        NO_CONFIG: no_config,
         f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:01234567-89ab-cdef-0123-456789abcdef": NO_RESOURCE,
     }
     for resource, expected in others.items():

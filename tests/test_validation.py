@@ -10,7 +10,7 @@ from botocore.loaders import Loader
 from harness.functions import ECHO, Functions, unique_name
 from harness.packages import zip_of
 from harness.refusals import Refusal, invalid_parameter, refusal, violation
-from harness.server import ACCOUNT, REGION, ROLE, Server
+from harness.server import ROLE, Server
 from harness.wire import signed
 
 SHAPES = Loader().load_service_model("lambda", "service-2")["shapes"]
@@ -172,12 +172,10 @@ def test_a_wrong_variable_name_is_refused_without_its_value(functions: Functions
 
 
 NOT_YET: list[dict[str, Any]] = [
-    {"Layers": [f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:tools:1"]},
-    {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
-    {"KMSKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"},
-    {"DeadLetterConfig": {"TargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue"}},
-    {"TracingConfig": {"Mode": "Active"}},
-    {"SnapStart": {"ApplyOn": "PublishedVersions"}},
+    {"ImageConfig": {"Command": ["app.handler"]}},
+    {"PublishTo": "LATEST_PUBLISHED"},
+    {"DurableConfig": {"ExecutionTimeout": 60}},
+    {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},
     {"Code": {"S3Bucket": "bucket", "S3Key": "key"}},
     {"Code": {"ImageUri": "registry/image"}, "PackageType": "Image", "Runtime": None, "Handler": None},
 ]

@@ -3,32 +3,38 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use wuwei_model::{
-    CodeDigest, ColdStart, EgressPolicy, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport,
-};
+use wuwei_model::{ColdStart, EgressPolicy, FunctionKey, FunctionVersion, InitReport, InvocationId, InvocationReport};
 use wuwei_recorder::{LogStream, Recorder};
 use wuwei_sandbox::OutputSink;
 use wuwei_store::Store;
 
 /// Finds unpacked packages, and what their functions may reach.
 pub(crate) trait CodeStore: Send + Sync {
-    /// The package with this digest, which stays for as long as what is returned lives.
-    fn open_code(&self, digest: &CodeDigest) -> CodeInUse;
+    /// The package of a version and its layers, which stay for as long as what is returned lives.
+    fn open_code(&self, function: &FunctionVersion) -> CodeInUse;
     /// The policy of a function, unless it has the server's default.
     fn egress(&self, function: &FunctionKey) -> Option<EgressPolicy>;
 }
 
-/// An unpacked package that is needed.
+/// An unpacked package that is needed, with its layers.
 pub(crate) struct CodeInUse {
     pub(crate) directory: PathBuf,
+    /// Its layers, put together.
+    pub(crate) layers: Option<PathBuf>,
     /// Dropped when it is needed no more.
     pub(crate) _hold: Box<dyn Send + Sync>,
 }
 
 impl CodeStore for Store {
-    fn open_code(&self, digest: &CodeDigest) -> CodeInUse {
-        let packages = self.packages();
-        CodeInUse { directory: packages.code_dir(digest), _hold: Box::new(packages.begin_use(digest)) }
+    fn open_code(&self, function: &FunctionVersion) -> CodeInUse {
+        let (packages, digest) = (self.packages(), &function.code.digest);
+        let merged = function.settings.merged_layers();
+        let hold = (packages.begin_use(digest), merged.map(|merged| packages.begin_use(&merged)));
+        CodeInUse {
+            directory: packages.code_dir(digest),
+            layers: merged.map(|merged| packages.code_dir(&merged)),
+            _hold: Box::new(hold),
+        }
     }
 
     fn egress(&self, function: &FunctionKey) -> Option<EgressPolicy> {

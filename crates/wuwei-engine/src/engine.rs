@@ -94,6 +94,7 @@ impl Engine {
             memory_mb: settings.memory_mb,
             ephemeral_mb: settings.ephemeral_mb,
             egress: self.shared.code.egress(&function.key),
+            layers_dir: self.shared.code.open_code(function).layers,
         });
     }
 
@@ -272,7 +273,7 @@ impl Admission {
         let entered = shared.accounts().enter(&function.key);
         match entered {
             Ok(()) => {
-                let code = shared.code.open_code(&function.code.digest);
+                let code = shared.code.open_code(&function);
                 Ok(Self { shared: Arc::clone(shared), function, _code: code })
             }
             Err(refused @ (NotAdmitted::Account | NotAdmitted::Function)) => {

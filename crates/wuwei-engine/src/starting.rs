@@ -55,7 +55,7 @@ pub(crate) async fn start(shared: Arc<Shared>, order: StartOrder) {
     let mut log = shared.journal.open(&function, &instance_id);
     let began = Instant::now();
     log.init_start(SystemTime::now(), function.settings.runtime.as_str());
-    let mut live = Box::new(Live::empty(log, shared.code.open_code(&function.code.digest)));
+    let mut live = Box::new(Live::empty(log, shared.code.open_code(&function)));
     live.provisioned = settlement.order.as_ref().is_some_and(|order| order.provisioned);
     let launched = launch(&shared, &mut live, &function, instance_id).await;
     let initialised = match launched {
@@ -110,6 +110,7 @@ async fn launch(
         identity: InstanceIdentity { function: function.key.clone(), role: function.settings.role.clone() },
         runtime: function.settings.runtime.clone(),
         code_dir: live.code.directory.clone(),
+        layers_dir: live.code.layers.clone(),
         handler: function.settings.handler.clone(),
         memory_mb: function.settings.memory_mb,
         ephemeral_mb: function.settings.ephemeral_mb,

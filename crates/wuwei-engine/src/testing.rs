@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wuwei_model::{
-    Architecture, CodeDigest, EgressPolicy, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, InvocationId,
-    LastUpdateStatus, LoggingConfig, Runtime, State, Version,
+    Architecture, Attachments, CodeDigest, EgressPolicy, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion,
+    InvocationId, LastUpdateStatus, LoggingConfig, Runtime, State, Version,
 };
 
 use crate::collaborators::{CodeInUse, CodeStore};
@@ -123,8 +123,13 @@ impl FakeCode {
 }
 
 impl CodeStore for FakeCode {
-    fn open_code(&self, digest: &CodeDigest) -> CodeInUse {
-        CodeInUse { directory: PathBuf::from("code").join(digest.to_hex()), _hold: Box::new(Arc::clone(&self.uses)) }
+    fn open_code(&self, function: &FunctionVersion) -> CodeInUse {
+        let path = |digest: CodeDigest| PathBuf::from("code").join(digest.to_hex());
+        CodeInUse {
+            directory: path(function.code.digest),
+            layers: function.settings.merged_layers().map(path),
+            _hold: Box::new(Arc::clone(&self.uses)),
+        }
     }
 
     fn egress(&self, _function: &FunctionKey) -> Option<EgressPolicy> {
@@ -148,6 +153,8 @@ pub(crate) fn function(name: &str) -> FunctionVersion {
             environment: None,
             architecture: Architecture::X86_64,
             logging: LoggingConfig::default(),
+            layers: Vec::new(),
+            attachments: Attachments::default(),
         },
         code: FunctionCode { digest: CodeDigest::of(b"code"), size_bytes: 4 },
         last_modified_ms: 0,

@@ -5,6 +5,7 @@ mod cost;
 mod egress;
 mod follow;
 mod keys;
+mod layers;
 mod logs;
 
 use bytes::Bytes;
@@ -66,7 +67,16 @@ async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         .collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let region = exchange.parts.options.region.clone();
-    let admitted = exchange.admit(&["wuwei", "lambda"], &[&region], BODY_BYTES_MAX).await;
+    let caller = exchange.identify(&["wuwei", "lambda"], &[&region])?;
+    let limit = match (&exchange.head.method, segments.as_slice()) {
+        // A large body is read only for those who may send one.
+        (&Method::PUT, ["v1", "layers", arn]) => {
+            caller.believed().map(|principal| layers::check_may_import(principal, arn)).transpose()?;
+            usize::try_from(layers::BODY_BYTES_MAX).unwrap_or(usize::MAX)
+        }
+        (_method, _path) => BODY_BYTES_MAX,
+    };
+    let admitted = exchange.accept(caller, limit).await;
     let (principal, body) = admitted.map_err(|error| match error {
         AdmitError::Auth(error) => error.into(),
         AdmitError::Body(error) => ApiError::body(&error, "wuwei"),
@@ -87,6 +97,10 @@ async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         (Method::DELETE, ["v1", "egress", function]) => egress::reset(&request, function).await,
         (Method::GET, ["v1", "code", account, region, function, digest]) => {
             code::answer(&request, [account, region, function], digest).await
+        }
+        (Method::PUT, ["v1", "layers", arn]) => layers::import(&request, arn).await,
+        (Method::GET, ["v1", "layers", account, region, name, number, digest]) => {
+            layers::download(&request, [account, region, name], number, digest).await
         }
         (_method, _path) => Err(ApiError::unknown_operation()),
     }

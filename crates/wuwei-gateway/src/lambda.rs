@@ -1,12 +1,17 @@
 //! The Lambda API. An operation is one function and its line in `operations`; everything around it is here or in the
 //! service model: route, authenticate, bind, validate, authorise, operate, shape.
 
+mod attachments;
 mod call;
 mod code;
+mod code_signing;
 mod configuration;
 mod dispatch;
 mod environment;
 mod error;
+mod event_stream;
+mod layer_use;
+mod layers;
 mod listing;
 mod logging;
 mod lookup;
@@ -27,6 +32,8 @@ mod url_config;
 pub(crate) use configuration::LATEST;
 pub(crate) use dispatch::answer;
 pub(crate) use error::ApiError;
+pub(crate) use layers::GET_LAYER_VERSION;
 pub(crate) use lookup::{check_state, known as find_known, version_of};
+pub(crate) use package::refusal as package_refusal;
 pub use page::lambda_api_page;
 pub(crate) use settlement::recover;

@@ -14,6 +14,7 @@ mod metrics;
 mod relay;
 mod server;
 pub mod sign;
+mod streaming;
 mod sts;
 mod tasks;
 mod urls;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{CodeDigest, EnvironmentVariables, LoggingConfig};
+use crate::{Attachments, CodeDigest, EnvironmentVariables, LayerReference, LoggingConfig, merged_digest};
 
 /// Which function: the identity that names, ARNs and keys of the store are built from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,6 +148,23 @@ pub struct FunctionSettings {
     pub architecture: Architecture,
     /// How its log is written.
     pub logging: LoggingConfig,
+    /// At most five; what a later one has covers what an earlier one has.
+    pub layers: Vec<LayerReference>,
+    /// What it names outside Lambda.
+    pub attachments: Attachments,
+}
+
+impl FunctionSettings {
+    /// Packages of its layers, in order.
+    pub fn layer_digests(&self) -> impl Iterator<Item = CodeDigest> {
+        self.layers.iter().map(|layer| layer.code.digest)
+    }
+
+    /// What stands for its layers together.
+    #[must_use]
+    pub fn merged_layers(&self) -> Option<CodeDigest> {
+        merged_digest(&self.layer_digests().collect::<Vec<_>>())
+    }
 }
 
 /// Life cycle of a function (AWS's `State`).

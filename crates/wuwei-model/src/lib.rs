@@ -3,12 +3,15 @@
 //! Pure: no I/O, no async, no clock. Wire formats live at the edge that speaks them.
 
 mod alias;
+mod attachments;
+mod code_signing;
 mod controls;
 mod digest;
 mod egress;
 mod function;
 mod function_url;
 mod invocation;
+mod layer;
 pub mod limits;
 mod logging;
 mod name;
@@ -17,6 +20,8 @@ mod secret;
 pub mod service;
 
 pub use alias::{Alias, AliasRoute, Weight};
+pub use attachments::{Attachments, FileSystem, VpcNetwork};
+pub use code_signing::{CodeSigningConfig, UntrustedArtifact};
 pub use controls::{
     EventInvokeConfig, ProvisionedConcurrency, RecursiveLoop, RuntimeUpdate, UnknownRecursiveLoopError,
 };
@@ -28,6 +33,7 @@ pub use function::{
 };
 pub use function_url::{FunctionUrl, UnknownUrlSettingError, UrlAuthType, UrlCors, UrlInvokeMode};
 pub use invocation::{ColdStart, FunctionErrorKind, InitPhase, InitReport, InvocationId, InvocationReport, Outcome};
+pub use layer::{LayerKey, LayerReference, LayerVersion, ParseLayerArnError, merged_digest};
 pub use logging::{ApplicationLogLevel, LogFormat, LoggingConfig, SystemLogLevel};
 pub use name::{FunctionReference, ParseFunctionReferenceError};
 pub use policy::{Policy, PolicyCaller, PolicyPrincipal, PolicyQuestion, PolicyStatement};

@@ -24,12 +24,16 @@ pub const EPHEMERAL_MB_MAX: u32 = 10_240;
 pub const ENVIRONMENT_BYTES_MAX: usize = 4 * 1024;
 /// A package sent in the request, in bytes of the zip file.
 pub const ZIP_DIRECT_BYTES_MAX: u64 = 50 * 1024 * 1024;
-/// A package when unpacked, in bytes.
+/// Layers of a function.
+pub const LAYERS_MAX: usize = 5;
+/// A package when unpacked, and a package with all its layers, in bytes.
 pub const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
 /// Payload of a synchronous invocation, in bytes (AWS: 6 MB, precisely 6,291,456).
 pub const SYNC_PAYLOAD_BYTES_MAX: usize = 6_291_456;
 /// Answer of a synchronous invocation, in bytes (AWS adds 100 bytes of envelope to 6 MB).
 pub const SYNC_RESPONSE_BYTES_MAX: usize = 6_291_556;
+/// Answer that is streamed, in bytes (AWS: 200 MB by default).
+pub const STREAMED_RESPONSE_BYTES_MAX: usize = 200 * 1024 * 1024;
 /// Time that an instance has for its initialisation, in seconds.
 pub const INIT_S_MAX: u64 = 10;
 /// Age at which an instance gets no further event, in seconds: AWS ends execution environments "every few hours". The

@@ -1,8 +1,8 @@
 //! What the tests of several modules share.
 
 use wuwei_model::{
-    Architecture, CodeDigest, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, LastUpdateStatus,
-    LoggingConfig, Runtime, State, Version,
+    Architecture, Attachments, CodeDigest, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion,
+    LastUpdateStatus, LoggingConfig, Runtime, State, Version,
 };
 
 /// A function with this name.
@@ -21,6 +21,8 @@ pub(crate) fn function(name: &str) -> FunctionVersion {
             environment: None,
             architecture: Architecture::X86_64,
             logging: LoggingConfig::default(),
+            layers: Vec::new(),
+            attachments: Attachments::default(),
         },
         code: FunctionCode { digest: CodeDigest::of(b"code"), size_bytes: 4 },
         last_modified_ms: 0,

@@ -25,6 +25,8 @@ pub struct InstanceSpec {
     pub runtime: Runtime,
     /// The unpacked package on the host, shown read-only at `/var/task`.
     pub code_dir: PathBuf,
+    /// Its layers on the host, put together, shown read-only at `/opt`; an empty one when there are none.
+    pub layers_dir: Option<PathBuf>,
     /// Handler setting.
     pub handler: String,
     /// The complete environment of the runtime process (AWS's defined variables and the function's own); the
@@ -53,6 +55,8 @@ pub struct ExpectedInstance {
     pub ephemeral_mb: u32,
     /// What it may reach; the server's default when there is none.
     pub egress: Option<EgressPolicy>,
+    /// As in [`InstanceSpec::layers_dir`].
+    pub layers_dir: Option<PathBuf>,
 }
 
 impl fmt::Debug for ExpectedInstance {
@@ -177,9 +181,23 @@ pub enum LaunchError {
     /// The launcher could not build the sandbox; the text names the step.
     #[error("build sandbox: {0}")]
     Sandbox(String),
+    /// Reduced isolation has no `/opt` of a function's own.
+    #[error("functions with layers need full isolation: this server runs with --sandbox=reduced")]
+    NoLayers,
     /// The launcher process is gone; it is being restarted.
     #[error("the sandbox launcher is not running")]
     LauncherGone,
+}
+
+impl LaunchError {
+    /// Whether it is how this server is set up, which the caller may know.
+    #[must_use]
+    pub fn is_of_the_setup(&self) -> bool {
+        match self {
+            Self::NoLayers => true,
+            Self::UnknownRuntime { .. } | Self::NoBootstrap | Self::Sandbox(_) | Self::LauncherGone => false,
+        }
+    }
 }
 
 /// Resources that an instance has used so far.

@@ -80,10 +80,13 @@ impl Runtimes {
         let layout = self
             .layout_of(runtime, spec.memory_mb, &spec.environment)
             .ok_or_else(|| LaunchError::UnknownRuntime { runtime: runtime.to_string(), found: self.found() })?;
-        if layout.needs_runtime_api && !has_bootstrap(&spec.code_dir) {
-            return Err(LaunchError::NoBootstrap);
+        if !layout.needs_runtime_api || has_bootstrap(&spec.code_dir) {
+            return Ok(layout);
         }
-        Ok(layout)
+        if spec.layers_dir.as_deref().is_some_and(has_bootstrap) {
+            return Ok(RuntimeLayout { executable: "/opt/bootstrap".into(), ..layout });
+        }
+        Err(LaunchError::NoBootstrap)
     }
 
     /// How to start an instance, whatever its package has in it; `None` for a runtime that is not on this host.

@@ -23,6 +23,9 @@ use crate::runtimes::{RuntimeLayout, instance_of, runtime_files};
 use crate::steward::{Helper, Steward};
 use crate::stock::{Stock, StockOptions, StockSnapshot, Supplies};
 
+/// Where a function's layers are.
+const LAYERS: &str = "/opt";
+
 /// How much isolation is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SandboxMode {
@@ -135,6 +138,7 @@ impl Sandbox {
         let mut binds = vec![Bind { source: spec.code_dir, target: PathBuf::from("/var/task") }];
         binds.push(Bind { source: self.runtime_dir.clone(), target: PathBuf::from("/var/runtime") });
         binds.extend(layout.visible_paths.iter().map(|path| Bind { source: path.clone(), target: path.clone() }));
+        binds.extend(spec.layers_dir.map(|source| Bind { source, target: PathBuf::from(LAYERS) }));
         let mut environment = spec.environment;
         let wrapper = wrapper_of(&environment, layout);
         set_path(&mut environment, layout);
@@ -238,6 +242,9 @@ impl InstanceFactory for Sandbox {
     }
 
     async fn launch(&self, spec: InstanceSpec) -> Result<Box<dyn Instance>, LaunchError> {
+        if self.mode == SandboxMode::Reduced && spec.layers_dir.is_some() {
+            return Err(LaunchError::NoLayers);
+        }
         let layout = self.runtimes.layout(&spec)?;
         self.build(spec, &layout).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotConnected => LaunchError::LauncherGone,

@@ -6,6 +6,7 @@
 //! enough, and what a lost race or a crash leaves behind is named by nobody.
 
 mod access;
+mod attachments;
 mod controls;
 mod logging;
 mod memory;
@@ -26,12 +27,15 @@ use wuwei_model::{
 
 use crate::StoreError;
 use crate::keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
+use crate::packages::References;
 use crate::vault::Vault;
+pub(crate) use access::StoredPolicy;
 use access::UrlRecord;
 pub use memory::KnownFunction;
 use memory::Memory;
 pub use record::RecordError;
 use record::{FunctionRecord, VersionRecord};
+pub(crate) use record::{StoredArchitecture, damaged};
 pub use usage::{AccountUsage, Guarantee};
 
 /// Entries that a walk over the whole catalog takes at a time.
@@ -65,6 +69,8 @@ pub struct Function {
     pub runtime_updates: BTreeMap<String, RuntimeUpdate>,
     /// What is done when it calls itself in a loop.
     pub recursive_loop: RecursiveLoop,
+    /// ARN of the code signing configuration that its code is checked by.
+    pub code_signing: Option<String>,
 }
 
 impl Function {
@@ -84,6 +90,7 @@ impl Function {
             event_invoke: BTreeMap::new(),
             runtime_updates: BTreeMap::new(),
             recursive_loop: RecursiveLoop::default(),
+            code_signing: None,
         }
     }
 
@@ -171,7 +178,7 @@ impl Functions {
     pub async fn update(&self, function: &Function, expected: Revision) -> Result<Revision, StoreError> {
         let (stored, _) = self.record_at(&function.latest.key, expected).await?;
         let key = function_key(&function.latest.key);
-        let has_new_code = stored.latest.digest(&key)? != function.latest.code.digest;
+        let has_new_code = stored.latest.digests(&key)? != digests_of(&function.latest);
         let record = FunctionRecord::new(function, &key, &self.vault).with_versions_of(stored);
         let revision = self.store.put(&key, record.encode(), Expected::Revision(expected)).await?;
         if has_new_code {
@@ -249,7 +256,7 @@ impl Functions {
         self.store.put(&version_key, version_record.encode(), Expected::Absent).await?;
 
         let key = function_key(function_name);
-        let has_new_code = stored.latest.digest(&key)? != function.latest.code.digest;
+        let has_new_code = stored.latest.digests(&key)? != digests_of(&function.latest);
         let mut record = FunctionRecord::new(function, &key, &self.vault).with_versions_of(stored);
         record.last_published = number;
         record.versions.insert(number, token);
@@ -352,13 +359,13 @@ impl Functions {
     /// Removes versions and ids of URLs that no function names, and returns the packages that the catalog refers to.
     ///
     /// Only before the catalog is handed out: a version that is just being published looks abandoned.
-    pub(crate) async fn settle(&self) -> Result<HashSet<CodeDigest>, StoreError> {
-        let mut digests = HashSet::new();
+    pub(crate) async fn settle(&self) -> Result<References, StoreError> {
+        let mut references = References::default();
         let mut named = HashSet::new();
         for entry in self.all("function/").await? {
             let key = parse_function_key(&entry.key)?;
             let record = FunctionRecord::decode(&entry.key, &entry.value)?;
-            digests.insert(record.latest.digest(&entry.key)?);
+            references.add(&record.latest.digests(&entry.key)?);
             let keys = record.versions.iter();
             named.extend(keys.map(|(number, token)| version_key(&key, &record.generation, *number, token)));
             named.extend(record.url_ids().map(url_key));
@@ -370,26 +377,26 @@ impl Functions {
         }
         for entry in self.all("version/").await? {
             if named.contains(&entry.key) {
-                digests.insert(VersionRecord::decode(&entry.key, &entry.value)?.digest(&entry.key)?);
+                references.add(&VersionRecord::decode(&entry.key, &entry.value)?.digests(&entry.key)?);
             } else {
                 self.store.delete(&entry.key, None).await?;
             }
         }
-        Ok(digests)
+        Ok(references)
     }
 
     /// The packages that the catalog refers to. One that a function comes to name while this works may be missing, if it
     /// was admitted meanwhile.
-    pub(crate) async fn referenced_packages(&self) -> Result<HashSet<CodeDigest>, StoreError> {
-        let mut digests = HashSet::new();
+    pub(crate) async fn references(&self) -> Result<References, StoreError> {
+        let mut references = References::default();
         for entry in self.all("function/").await? {
-            digests.insert(FunctionRecord::decode(&entry.key, &entry.value)?.latest.digest(&entry.key)?);
+            references.add(&FunctionRecord::decode(&entry.key, &entry.value)?.latest.digests(&entry.key)?);
         }
         // Those included that no function names: they are few, and go at the next start.
         for entry in self.all("version/").await? {
-            digests.insert(VersionRecord::decode(&entry.key, &entry.value)?.digest(&entry.key)?);
+            references.add(&VersionRecord::decode(&entry.key, &entry.value)?.digests(&entry.key)?);
         }
-        Ok(digests)
+        Ok(references)
     }
 
     async fn all(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
@@ -431,6 +438,11 @@ pub struct DamagedRecordError {
     source: RecordError,
 }
 
+/// Packages of the code and of the layers, in order.
+fn digests_of(version: &FunctionVersion) -> Vec<CodeDigest> {
+    std::iter::once(version.code.digest).chain(version.settings.layer_digests()).collect()
+}
+
 fn function_key(key: &FunctionKey) -> String {
     format!("function/{}/{}/{}", key.account, key.region, key.name)
 }
@@ -453,7 +465,7 @@ fn parse_function_key(key: &str) -> Result<FunctionKey, DamagedRecordError> {
     }
 }
 
-fn encode<T: serde::Serialize>(record: &T) -> Bytes {
+pub(crate) fn encode<T: serde::Serialize>(record: &T) -> Bytes {
     serde_json::to_vec(record).expect("records have string keys and no values that JSON lacks").into()
 }
 

@@ -5,10 +5,12 @@
 //! unpacked). [`KeyValue`] is the seam for a clustered implementation.
 
 mod access_keys;
+mod code_signing;
 mod egress;
 mod error;
 mod functions;
 mod keyvalue;
+mod layers;
 mod lock;
 mod packages;
 mod schema;
@@ -17,10 +19,12 @@ mod store;
 mod vault;
 
 pub use access_keys::{AccessKey, AccessKeys, DamagedAccessKeyError, DerivedKey, Role};
+pub use code_signing::CodeSigningConfigs;
 pub use egress::{DamagedEgressError, EgressRules};
 pub use error::{OpenStoreError, StoreError};
 pub use functions::{AccountUsage, DamagedRecordError, Function, Functions, Guarantee, KnownFunction, RecordError};
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
+pub use layers::{Layer, Layers};
 pub use lock::{DataDirectoryError, DirectoryLock};
 pub use packages::{AdmittedPackage, PackageError, PackageUse, Packages};
 pub use schema::SchemaError;

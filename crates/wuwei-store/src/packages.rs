@@ -5,7 +5,9 @@
 
 mod entry_name;
 mod links;
+mod merge;
 mod plan;
+mod references;
 mod unpack;
 mod uses;
 
@@ -20,11 +22,12 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
-use wuwei_model::{CodeDigest, FunctionCode};
+use wuwei_model::{CodeDigest, FunctionCode, merged_digest};
 
 use crate::StoreError;
 use crate::lock::DirectoryLock;
 use plan::Plan;
+pub(crate) use references::References;
 pub use uses::PackageUse;
 use uses::Uses;
 
@@ -101,7 +104,7 @@ impl Packages {
     pub(crate) async fn open(
         root: &Path,
         lock: Arc<DirectoryLock>,
-        referenced: HashSet<CodeDigest>,
+        referenced: References,
         freed: Arc<Notify>,
     ) -> io::Result<Self> {
         let shelves = Arc::new(Shelves { root: root.to_owned(), _lock: lock });
@@ -163,6 +166,30 @@ impl Packages {
         listing.await.map_err(io::Error::other)?
     }
 
+    /// Shows packages that are stored as one directory, the later ones on top: [`Packages::code_dir`] of
+    /// [`wuwei_model::merged_digest`]. It is not removed while what is returned lives; `None` when there are none.
+    ///
+    /// The packages must be in use meanwhile.
+    pub async fn merge(&self, layers: Vec<CodeDigest>) -> Result<Option<PackageUse>, PackageError> {
+        let Some(digest) = merged_digest(&layers) else { return Ok(None) };
+        let uses = Arc::clone(&self.uses);
+        self.work(move |shelves| {
+            let package_use = uses.begin_new(digest);
+            shelves.merge(&layers, &digest).map_err(PackageError::Storage)?;
+            Ok(Some(package_use))
+        })
+        .await
+    }
+
+    /// Bytes of all files of packages that are stored, unpacked.
+    pub async fn unpacked_bytes(&self, digests: Vec<CodeDigest>) -> Result<u64, PackageError> {
+        self.work(move |shelves| {
+            let sizes = digests.iter().map(|digest| merge::bytes_below(&shelves.code(digest)));
+            sizes.sum::<io::Result<u64>>().map_err(PackageError::Storage)
+        })
+        .await
+    }
+
     /// Checks without storing (DryRun).
     pub async fn check(&self, zip: Bytes) -> Result<FunctionCode, PackageError> {
         self.work(move |_| Plan::of(&zip).map(|_| code_of(&zip))).await
@@ -219,6 +246,17 @@ impl Shelves {
         Ok(())
     }
 
+    fn merge(&self, layers: &[CodeDigest], digest: &CodeDigest) -> io::Result<()> {
+        if self.code(digest).is_dir() {
+            return Ok(());
+        }
+        let sources: Vec<PathBuf> = layers.iter().map(|layer| self.code(layer)).collect();
+        let staging = Staging::new(&self.root)?;
+        let merged = staging.0.join("merged");
+        merge::merge(&sources, &merged)?;
+        self.put_directory(&merged, digest)
+    }
+
     /// Every package, of which the zip or the directory is there.
     fn stored(&self) -> io::Result<HashSet<CodeDigest>> {
         let mut stored = HashSet::new();
@@ -253,18 +291,22 @@ impl Shelves {
         let mut file = File::create_new(&zip_file)?;
         file.write_all(zip)?;
         file.sync_all()?;
-        match fs::rename(&unpacked, self.code(digest)) {
+        self.put_directory(&unpacked, digest)?;
+        fs::rename(&zip_file, self.zip(digest))?;
+        File::open(self.root.join("packages"))?.sync_all()
+    }
+
+    fn put_directory(&self, unpacked: &Path, digest: &CodeDigest) -> io::Result<()> {
+        match fs::rename(unpacked, self.code(digest)) {
             Ok(()) => {}
             // Another call has brought the same package meanwhile. Which of the two it is depends on the file system.
             Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
             Err(error) => return Err(error),
         }
-        File::open(self.root.join("code"))?.sync_all()?;
-        fs::rename(&zip_file, self.zip(digest))?;
-        File::open(self.root.join("packages"))?.sync_all()
+        File::open(self.root.join("code"))?.sync_all()
     }
 
-    fn tidy(&self, referenced: &HashSet<CodeDigest>) -> io::Result<()> {
+    fn tidy(&self, references: &References) -> io::Result<()> {
         let incoming = self.root.join("incoming");
         if incoming.exists() {
             fs::remove_dir_all(&incoming)?;
@@ -277,10 +319,17 @@ impl Shelves {
             // Again, because the umask may have taken bits away.
             fs::set_permissions(&directory, Permissions::from_mode(mode))?;
         }
-        for digest in self.stored()?.difference(referenced) {
+        for digest in self.stored()?.difference(&references.all()) {
             self.put_away(digest)?;
         }
-        self.restore(referenced)
+        self.restore(&references.packages)?;
+        for (digest, layers) in &references.merged {
+            // One whose layers are damaged is told by them.
+            if let Err(error) = self.merge(layers, digest) {
+                tracing::error!(%digest, %error, "layers cannot be put together: functions with them will not start");
+            }
+        }
+        Ok(())
     }
 
     /// Unpacks again what is referred to and has lost its directory: a backup need not hold `code/`.

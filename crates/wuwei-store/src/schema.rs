@@ -37,6 +37,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     // Records of functions have members that an older binary would lose.
     Migration { description: "function URLs and resource policies", statements: "" },
     Migration { description: "aliases, tags, concurrency and other settings of functions", statements: "" },
+    Migration { description: "layers, code signing, and settings that name things outside Lambda", statements: "" },
 ];
 
 /// Why the database cannot be brought to the present layout.

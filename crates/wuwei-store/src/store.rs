@@ -8,10 +8,12 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::access_keys::AccessKeys;
+use crate::code_signing::CodeSigningConfigs;
 use crate::egress::EgressRules;
 use crate::error::{OpenStoreError, StoreError};
 use crate::functions::Functions;
 use crate::keyvalue::{Expected, KeyValue};
+use crate::layers::Layers;
 use crate::lock::DirectoryLock;
 use crate::packages::Packages;
 use crate::schema::MIGRATIONS;
@@ -32,6 +34,8 @@ pub struct Store {
 // Fields are dropped in this order: the lock goes last, when the database is closed.
 struct Parts {
     functions: Functions,
+    layers: Layers,
+    code_signing: CodeSigningConfigs,
     access_keys: AccessKeys,
     egress: EgressRules,
     packages: Packages,
@@ -67,12 +71,24 @@ impl Store {
 
         let freed = Arc::new(Notify::new());
         let functions = Functions::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&freed));
-        let referenced = functions.settle().await.map_err(OpenStoreError::Contents)?;
+        let mut references = functions.settle().await.map_err(OpenStoreError::Contents)?;
+        let layers = Layers::new(Arc::clone(&database), Arc::clone(&freed));
+        references.packages.extend(layers.referenced_packages().await.map_err(OpenStoreError::Contents)?);
+        let code_signing = CodeSigningConfigs::new(Arc::clone(&database));
         let egress = EgressRules::load(Arc::clone(&database)).await.map_err(OpenStoreError::Contents)?;
         let access_keys = AccessKeys::load(database, vault).await.map_err(OpenStoreError::Contents)?;
-        let packages = Packages::open(data_dir, Arc::clone(&lock), referenced, Arc::clone(&freed)).await;
+        let packages = Packages::open(data_dir, Arc::clone(&lock), references, Arc::clone(&freed)).await;
         let packages = packages.map_err(OpenStoreError::Packages)?;
-        let parts = Parts { functions, access_keys, egress, packages, freed: Arc::clone(&freed), _lock: lock };
+        let parts = Parts {
+            functions,
+            layers,
+            code_signing,
+            access_keys,
+            egress,
+            packages,
+            freed: Arc::clone(&freed),
+            _lock: lock,
+        };
         let parts = Arc::new(parts);
         tokio::spawn(collection::run(Arc::downgrade(&parts), freed));
         Ok(Self { parts })
@@ -82,6 +98,18 @@ impl Store {
     #[must_use]
     pub fn functions(&self) -> &Functions {
         &self.parts.functions
+    }
+
+    /// Layers.
+    #[must_use]
+    pub fn layers(&self) -> &Layers {
+        &self.parts.layers
+    }
+
+    /// Who may sign code.
+    #[must_use]
+    pub fn code_signing(&self) -> &CodeSigningConfigs {
+        &self.parts.code_signing
     }
 
     /// Code packages.

@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Runtimes,
     /// Print the variables that point any AWS client at the server
     Env,
+    /// Publish, list, remove and import layers
+    Layer(LayerOptions),
     /// Manage access keys
     Key(KeyOptions),
     /// Show what this host offers, and what each missing piece costs
@@ -314,6 +316,51 @@ pub(crate) enum CostGrouping {
 pub(crate) struct RmOptions {
     /// Name of the function; `name:version` removes that version only
     pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LayerOptions {
+    #[command(subcommand)]
+    pub(crate) action: LayerAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LayerAction {
+    /// Publish a new version of a layer from a directory or a .zip, whose contents functions find in /opt
+    Publish {
+        /// Name of the layer
+        name: String,
+        /// Directory or .zip file
+        #[arg(value_name = "DIR|FILE")]
+        path: PathBuf,
+        /// Runtime that it is made for; may be given several times
+        #[arg(long = "runtime", value_name = "RUNTIME")]
+        runtimes: Vec<String>,
+        /// What it is
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// List the layers, or the versions of one
+    Ls {
+        /// Name of the layer
+        name: Option<String>,
+    },
+    /// Remove a version of a layer; functions that use it keep it
+    Rm {
+        /// Name of the layer
+        name: String,
+        /// Number of the version
+        #[arg(value_name = "VERSION")]
+        number: u64,
+    },
+    /// Store a layer of another account or region, so that functions can name it by the ARN that it has there
+    Import {
+        /// The layer's .zip file, as it was downloaded
+        file: PathBuf,
+        /// ARN of the layer version, with its number
+        #[arg(long)]
+        arn: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod invoke;
 pub(crate) mod key;
+pub(crate) mod layer;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod rm;

@@ -140,13 +140,32 @@ impl Source {
 }
 
 fn ready(found: recognise::Recognised, zip: Vec<u8>) -> Result<Package, Failure> {
-    let size_bytes = u64::try_from(zip.len()).unwrap_or(u64::MAX);
-    if size_bytes > limits::ZIP_DIRECT_BYTES_MAX {
-        let most = limits::ZIP_DIRECT_BYTES_MAX;
-        return Err(Failure::usage(format!("the package has {size_bytes} bytes, more than {most}"))
-            .hint("leave out what the function does not need"));
-    }
+    check_size(&zip, "function")?;
     Ok(Package { runtime: found.runtime, handler: found.handler, zip })
+}
+
+/// Refuses what the server would refuse.
+fn check_size(zip: &[u8], what: &str) -> Result<(), Failure> {
+    let size_bytes = u64::try_from(zip.len()).unwrap_or(u64::MAX);
+    let most = limits::ZIP_DIRECT_BYTES_MAX;
+    if size_bytes > most {
+        return Err(Failure::usage(format!("the package has {size_bytes} bytes, more than {most}"))
+            .hint(format!("leave out what the {what} does not need")));
+    }
+    Ok(())
+}
+
+/// A directory as a zip file, or a zip file as it is: for layers, whose contents nobody looks at.
+pub(crate) fn zip_of_path(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = path.display();
+    let unreadable = |error| Failure::usage(format!("cannot read `{shown}`")).because(error);
+    let zip = if fs::metadata(path).map_err(unreadable)?.is_dir() {
+        archive::write(&Tree::of_directory(path)?)?
+    } else {
+        fs::read(path).map_err(unreadable)?
+    };
+    check_size(&zip, "layer")?;
+    Ok(zip)
 }
 
 /// ELF, or a script that names its interpreter.

@@ -10,6 +10,7 @@ use wuwei_model::FunctionKey;
 use super::target::Target;
 use crate::auth::Principal;
 use crate::gateway::Parts;
+use crate::wire::Answer;
 
 /// A call that is authenticated, valid and allowed.
 pub(crate) struct Call {
@@ -35,6 +36,8 @@ pub(crate) enum Reply {
     Empty(StatusCode),
     /// Members of the output that are headers, the body as it is, and headers that are not AWS's.
     WithPayload(Map<String, Value>, Bytes, Vec<(HeaderName, HeaderValue)>),
+    /// As it is; its body may still be on its way.
+    Answer(Answer),
 }
 
 impl Call {

@@ -1,4 +1,4 @@
-//! Where the package of a function can be downloaded.
+//! Where the package of a function or a layer can be downloaded.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,14 +15,13 @@ const VALIDITY: Duration = Duration::from_secs(600);
 /// `Code.Location`: a URL of this server, signed with the caller's own key, so that it can do no more than the caller.
 pub(super) fn location(options: &GatewayOptions, principal: &Principal, version: &FunctionVersion) -> String {
     let key = &version.key;
-    let url = format!(
-        "{}/_wuwei/v1/code/{}/{}/{}/{}",
-        options.public_endpoint,
-        key.account,
-        key.region,
-        key.name,
-        version.code.digest.to_hex()
-    );
+    let path = format!("code/{}/{}/{}/{}", key.account, key.region, key.name, version.code.digest.to_hex());
+    signed_url(options, principal, &path)
+}
+
+/// A URL of one of wuwei's own endpoints, signed in the same way.
+pub(super) fn signed_url(options: &GatewayOptions, principal: &Principal, path: &str) -> String {
+    let url = format!("{}/_wuwei/v1/{path}", options.public_endpoint);
     // When signatures are not checked there is no key, and no secret that would matter.
     let credentials = match &principal.key {
         Some(key) => Credentials { access_key_id: key.id.clone(), secret_access_key: key.secret.clone() },

@@ -5,7 +5,9 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
-use wuwei_model::{FunctionVersion, LastUpdateStatus, LogFormat, State};
+use wuwei_model::{FunctionVersion, LastUpdateStatus, LayerReference, LogFormat, State};
+
+use super::attachments;
 
 /// Qualifier of the version that can change.
 pub(crate) const LATEST: &str = "$LATEST";
@@ -60,16 +62,19 @@ pub(crate) fn configuration(version: &FunctionVersion, view: View) -> Map<String
     if let Some(environment) = &settings.environment {
         set("Environment", json!({ "Variables": environment.as_map() }));
     }
-    set("TracingConfig", json!({ "Mode": "PassThrough" }));
     set("RevisionId", json!(version.revision_id));
     set("PackageType", json!("Zip"));
     set("Architectures", json!([settings.architecture.as_str()]));
     set("EphemeralStorage", json!({ "Size": settings.ephemeral_mb }));
-    set("SnapStart", json!({ "ApplyOn": "None", "OptimizationStatus": "Off" }));
     set("LoggingConfig", logging(version));
+    if !settings.layers.is_empty() {
+        let shown = |layer: &LayerReference| json!({ "Arn": layer.arn(), "CodeSize": layer.code.size_bytes });
+        set("Layers", settings.layers.iter().map(shown).collect());
+    }
+    attachments::show(&settings.attachments, &mut members);
     if view.with_state {
         let runtime_arn = runtime_version_arn(&key.region, settings.runtime.as_str());
-        set("RuntimeVersionConfig", json!({ "RuntimeVersionArn": runtime_arn }));
+        members.insert("RuntimeVersionConfig".to_owned(), json!({ "RuntimeVersionArn": runtime_arn }));
         add_state(&mut members, version);
     }
     if view.with_update {

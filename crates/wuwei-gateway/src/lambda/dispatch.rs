@@ -88,6 +88,7 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
             answer.headers.extend(headers);
             answer
         }
+        Reply::Answer(answer) => answer,
     })
 }
 
@@ -119,7 +120,7 @@ async fn authorise(
     if by_role && is_own {
         return Ok(());
     }
-    if let Some(target) = target.filter(|_| operation.name() == "Invoke" && (by_role || is_own))
+    if let Some(target) = target.filter(|_| action == permissions::INVOKE && (by_role || is_own))
         && permissions::policy_allows(parts, principal, target, action).await?
     {
         return Ok(());
@@ -128,10 +129,10 @@ async fn authorise(
     Err(ApiError::access_denied(&principal.arn(), action, &resource))
 }
 
-/// IAM's name of an operation; it has its own for one of them.
+/// IAM's name of an operation; it has its own for those that invoke.
 fn action(operation: &str) -> String {
     match operation {
-        "Invoke" => "lambda:InvokeFunction".to_owned(),
+        "Invoke" | "InvokeWithResponseStream" => permissions::INVOKE.to_owned(),
         other => format!("lambda:{other}"),
     }
 }
@@ -139,7 +140,7 @@ fn action(operation: &str) -> String {
 /// Largest body of an operation, in bytes.
 fn body_limit(operation: &str) -> usize {
     match operation {
-        "CreateFunction" | "UpdateFunctionCode" => PACKAGE_REQUEST_BYTES_MAX,
+        "CreateFunction" | "UpdateFunctionCode" | "PublishLayerVersion" => PACKAGE_REQUEST_BYTES_MAX,
         _other => limits::SYNC_PAYLOAD_BYTES_MAX,
     }
 }
@@ -151,6 +152,7 @@ mod tests {
     #[test]
     fn iam_names_invoke_its_own_way() {
         assert_eq!(action("Invoke"), "lambda:InvokeFunction");
+        assert_eq!(action("InvokeWithResponseStream"), "lambda:InvokeFunction");
         assert_eq!(action("GetFunction"), "lambda:GetFunction");
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct ApiError {
 enum Kind {
     AccessDenied,
     Auth(&'static str),
+    CodeSigningConfigNotFound,
+    CodeVerificationFailed,
     InvalidParameterValue,
     InvalidRequestContent,
     InvalidRuntime,
@@ -119,7 +121,7 @@ impl ApiError {
     pub(crate) fn too_large(operation: &str, limit: usize) -> Self {
         // The error that the model has for Invoke is another than the one that AWS gives elsewhere.
         let (kind, operation) = match operation {
-            "Invoke" => (Kind::RequestTooLarge, "InvokeFunction"),
+            "Invoke" | "InvokeWithResponseStream" => (Kind::RequestTooLarge, "InvokeFunction"),
             other => (Kind::RequestEntityTooLarge, other),
         };
         Self::new(kind, format!("Request must be smaller than {limit} bytes for the {operation} operation"))
@@ -158,6 +160,32 @@ impl ApiError {
                  identity-based policy allows the {action} action"
             ),
         )
+    }
+
+    /// What belongs to another account, and is not shared with this one.
+    pub(crate) fn denied_by_resource(user_arn: &str, action: &str, resource: &str) -> Self {
+        Self::new(
+            Kind::AccessDenied,
+            format!(
+                "User: {user_arn} is not authorized to perform: {action} on resource: {resource} because no \
+                 resource-based policy allows the {action} action"
+            ),
+        )
+    }
+
+    /// A function is to have a code signing configuration that is not there.
+    pub(crate) fn code_signing_config_not_found(arn: &str) -> Self {
+        let message = format!(
+            "The code signing configuration cannot be found. Check that the provided configuration is not deleted: {arn}."
+        );
+        Self::new(Kind::CodeSigningConfigNotFound, message)
+    }
+
+    /// Code that nobody trusted has signed, where signatures are enforced.
+    pub(crate) fn code_not_verified() -> Self {
+        let message = "Lambda cannot deploy the function. The function or layer might be signed using a signature that \
+                       the client is not configured to accept. Check the provided signature for unsigned.";
+        Self::new(Kind::CodeVerificationFailed, message)
     }
 
     /// Our own fault; what happened goes to the server's log, not to the caller.
@@ -199,6 +227,8 @@ impl ApiError {
         match self.kind {
             Kind::AccessDenied => "AccessDeniedException",
             Kind::Auth(name) => name,
+            Kind::CodeSigningConfigNotFound => "CodeSigningConfigNotFoundException",
+            Kind::CodeVerificationFailed => "CodeVerificationFailedException",
             Kind::InvalidParameterValue => "InvalidParameterValueException",
             Kind::InvalidRequestContent => "InvalidRequestContentException",
             Kind::InvalidRuntime => "InvalidRuntimeException",
@@ -231,6 +261,8 @@ impl ApiError {
             Kind::Service => StatusCode::INTERNAL_SERVER_ERROR,
             Kind::AccessDenied
             | Kind::Auth(_)
+            | Kind::CodeSigningConfigNotFound
+            | Kind::CodeVerificationFailed
             | Kind::InvalidParameterValue
             | Kind::InvalidRequestContent
             | Kind::InvalidRuntime
@@ -256,6 +288,7 @@ impl ApiError {
         match self.kind {
             Kind::ResourceNotFound => Form::TypedUpper("User"),
             Kind::InvalidRuntime | Kind::Service => Form::TypedUpper("Service"),
+            Kind::CodeSigningConfigNotFound | Kind::CodeVerificationFailed => Form::TypedUpper("User"),
             Kind::InvalidParameterValue
             | Kind::InvalidRequestContent
             | Kind::PolicyLengthExceeded
@@ -338,6 +371,9 @@ mod tests {
         check(AuthError::UnknownToken.into(), 403);
         check(AuthError::Mismatch.into(), 403);
         check(ApiError::access_denied("", "", ""), 403);
+        check(ApiError::denied_by_resource("", "", ""), 403);
+        check(ApiError::code_signing_config_not_found(""), 404);
+        check(ApiError::code_not_verified(), 400);
         check(ApiError::conflict(""), 409);
         check(ApiError::function_not_found(""), 404);
         check(ApiError::internal(), 500);

@@ -2,6 +2,7 @@
 
 mod account;
 mod aliases;
+mod code_signing;
 mod concurrency;
 mod controls;
 mod create_function;
@@ -10,6 +11,9 @@ mod event_invoke;
 mod function_urls;
 mod get_function;
 mod invoke;
+mod invoke_stream;
+mod layer_permissions;
+mod layers;
 mod list_functions;
 mod list_versions;
 pub(super) mod missing;
@@ -24,7 +28,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::StatusCode;
 use uuid::Uuid;
 use wuwei_model::{FunctionVersion, LastUpdateStatus, Runtime, Version};
 use wuwei_store::{Function, Revision, StoreError};
@@ -44,49 +47,66 @@ type Running<'call> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Sen
 type Run = for<'call> fn(&'call Call) -> Running<'call>;
 
 const OPERATIONS: &[(&str, Run)] = &[
+    ("AddLayerVersionPermission", |call| Box::pin(layer_permissions::add(call))),
     ("AddPermission", |call| Box::pin(permissions::add(call))),
     ("CreateAlias", |call| Box::pin(aliases::create(call))),
+    ("CreateCodeSigningConfig", |call| Box::pin(code_signing::create(call))),
     ("CreateFunction", |call| Box::pin(create_function::run(call))),
     ("CreateFunctionUrlConfig", |call| Box::pin(function_urls::create(call))),
     ("DeleteAlias", |call| Box::pin(aliases::delete(call))),
+    ("DeleteCodeSigningConfig", |call| Box::pin(code_signing::delete(call))),
     ("DeleteFunction", |call| Box::pin(delete_function::run(call))),
+    ("DeleteFunctionCodeSigningConfig", |call| Box::pin(code_signing::delete_of_function(call))),
     ("DeleteFunctionConcurrency", |call| Box::pin(concurrency::delete(call))),
     ("DeleteFunctionEventInvokeConfig", |call| Box::pin(event_invoke::delete(call))),
     ("DeleteFunctionUrlConfig", |call| Box::pin(function_urls::delete(call))),
+    ("DeleteLayerVersion", |call| Box::pin(layers::delete(call))),
     ("DeleteProvisionedConcurrencyConfig", |call| Box::pin(provisioned::delete(call))),
-    // Succeeds at AWS, too, when there is no such layer.
-    ("DeleteLayerVersion", |_call| Box::pin(async { Ok(Reply::Empty(StatusCode::NO_CONTENT)) })),
     ("GetAccountSettings", |call| Box::pin(account::run(call))),
     ("GetAlias", |call| Box::pin(aliases::get(call))),
+    ("GetCodeSigningConfig", |call| Box::pin(code_signing::get(call))),
     ("GetFunction", |call| Box::pin(get_function::run(call))),
+    ("GetFunctionCodeSigningConfig", |call| Box::pin(code_signing::get_of_function(call))),
     ("GetFunctionConcurrency", |call| Box::pin(concurrency::get(call))),
     ("GetFunctionConfiguration", |call| Box::pin(get_function::run_configuration(call))),
     ("GetFunctionEventInvokeConfig", |call| Box::pin(event_invoke::get(call))),
     ("GetFunctionRecursionConfig", |call| Box::pin(controls::get_recursion(call))),
     ("GetFunctionScalingConfig", |call| Box::pin(controls::scaling(call))),
     ("GetFunctionUrlConfig", |call| Box::pin(function_urls::get(call))),
+    ("GetLayerVersion", |call| Box::pin(layers::get(call))),
+    ("GetLayerVersionByArn", |call| Box::pin(layers::get_by_arn(call))),
+    ("GetLayerVersionPolicy", |call| Box::pin(layer_permissions::get(call))),
     ("GetPolicy", |call| Box::pin(permissions::get(call))),
     ("GetProvisionedConcurrencyConfig", |call| Box::pin(provisioned::get(call))),
     ("GetRuntimeManagementConfig", |call| Box::pin(controls::get_runtime_management(call))),
     ("Invoke", |call| Box::pin(invoke::run(call))),
+    ("InvokeWithResponseStream", |call| Box::pin(invoke_stream::run(call))),
     ("ListAliases", |call| Box::pin(aliases::list(call))),
+    ("ListCodeSigningConfigs", |call| Box::pin(code_signing::list(call))),
     ("ListFunctionEventInvokeConfigs", |call| Box::pin(event_invoke::list(call))),
     ("ListFunctionUrlConfigs", |call| Box::pin(function_urls::list(call))),
     ("ListFunctions", |call| Box::pin(list_functions::run(call))),
+    ("ListFunctionsByCodeSigningConfig", |call| Box::pin(code_signing::list_functions(call))),
+    ("ListLayerVersions", |call| Box::pin(layers::list_versions(call))),
+    ("ListLayers", |call| Box::pin(layers::list(call))),
     ("ListProvisionedConcurrencyConfigs", |call| Box::pin(provisioned::list(call))),
     ("ListTags", |call| Box::pin(tags::list(call))),
     ("ListVersionsByFunction", |call| Box::pin(list_versions::run(call))),
+    ("PublishLayerVersion", |call| Box::pin(layers::publish(call))),
     ("PublishVersion", |call| Box::pin(publish_version::run(call))),
+    ("PutFunctionCodeSigningConfig", |call| Box::pin(code_signing::put_of_function(call))),
     ("PutFunctionConcurrency", |call| Box::pin(concurrency::put(call))),
     ("PutFunctionEventInvokeConfig", |call| Box::pin(event_invoke::put(call))),
     ("PutFunctionRecursionConfig", |call| Box::pin(controls::put_recursion(call))),
     ("PutFunctionScalingConfig", |call| Box::pin(controls::scaling(call))),
     ("PutProvisionedConcurrencyConfig", |call| Box::pin(provisioned::put(call))),
     ("PutRuntimeManagementConfig", |call| Box::pin(controls::put_runtime_management(call))),
+    ("RemoveLayerVersionPermission", |call| Box::pin(layer_permissions::remove(call))),
     ("RemovePermission", |call| Box::pin(permissions::remove(call))),
     ("TagResource", |call| Box::pin(tags::add(call))),
     ("UntagResource", |call| Box::pin(tags::remove(call))),
     ("UpdateAlias", |call| Box::pin(aliases::update(call))),
+    ("UpdateCodeSigningConfig", |call| Box::pin(code_signing::update(call))),
     ("UpdateFunctionCode", |call| Box::pin(update_code::run(call))),
     ("UpdateFunctionConfiguration", |call| Box::pin(update_configuration::run(call))),
     ("UpdateFunctionEventInvokeConfig", |call| Box::pin(event_invoke::update(call))),

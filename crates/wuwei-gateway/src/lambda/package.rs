@@ -38,7 +38,7 @@ pub(super) fn zip_of(code: Option<&Map<String, Value>>, operation: &str) -> Resu
 }
 
 /// What AWS says of a package that is refused. The reason in detail is the operator's, in the log.
-pub(super) fn refusal(error: &PackageError) -> ApiError {
+pub(crate) fn refusal(error: &PackageError) -> ApiError {
     match error {
         PackageError::UnpackedTooLarge(_) => ApiError::invalid_parameter(format!(
             "Unzipped size must be smaller than {} bytes",

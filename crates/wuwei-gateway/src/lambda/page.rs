@@ -20,19 +20,25 @@ const INFALLIBLE: &str = "writing to a text cannot fail";
 
 /// What is to be known of operations that are there.
 const NOTES: &[(&str, &str)] = &[
-    ("CreateFunction", "packages in the request; settings that are not there yet are refused by name"),
+    (
+        "CreateFunction",
+        "packages in the request; what names things outside Lambda (VPC, file systems, keys, tracing, snapshots) is kept and shown",
+    ),
     ("DeleteAlias", "with its URL, policy and settings; succeeds when there is none"),
-    ("DeleteLayerVersion", "succeeds, as for any layer that is not there: there are none yet"),
+    ("CreateCodeSigningConfig", "all code counts as unsigned: `Enforce` refuses it"),
+    ("DeleteLayerVersion", "functions that use the version keep it"),
     ("GetAccountSettings", "usage is counted when asked for; the code of each version counts"),
     ("GetFunctionScalingConfig", "answers an error: no function has a capacity provider"),
     ("Invoke", "`RequestResponse` and `DryRun`; `Event` is refused"),
+    ("InvokeWithResponseStream", "`ErrorCode` is the `errorType` of the error document, `ErrorDetails` the document"),
     ("PutFunctionConcurrency", "at least 100 stay unreserved, or the account's limit where that is smaller"),
     ("PutFunctionEventInvokeConfig", "kept and shown; there are no asynchronous invocations yet"),
     ("PutFunctionRecursionConfig", "kept and shown; loops are not noticed yet"),
     ("PutFunctionScalingConfig", "answers an error: no function has a capacity provider"),
     ("PutProvisionedConcurrencyConfig", "an alias with two versions divides its instances as it divides calls"),
     ("PutRuntimeManagementConfig", "kept and shown; `Manual` takes the build that the host has"),
-    ("TagResource", "functions"),
+    ("PublishLayerVersion", "content in the request"),
+    ("TagResource", "functions and code signing configurations"),
     ("UpdateFunctionEventInvokeConfig", "as PutFunctionEventInvokeConfig"),
 ];
 

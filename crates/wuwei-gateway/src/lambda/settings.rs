@@ -1,10 +1,10 @@
 //! From the members of a call to the settings of a function.
 
 use serde_json::{Map, Value};
-use wuwei_model::{Architecture, FunctionSettings, LoggingConfig, Runtime, RuntimeFamily, limits};
+use wuwei_model::{Architecture, Attachments, FunctionSettings, LoggingConfig, Runtime, RuntimeFamily, limits};
 
 use super::error::ApiError;
-use super::{environment, logging};
+use super::{attachments, environment, logging};
 
 /// Settings of a new function; the members have passed validation.
 pub(super) fn of_new(members: &Map<String, Value>) -> Result<FunctionSettings, ApiError> {
@@ -27,6 +27,8 @@ pub(super) fn of_new(members: &Map<String, Value>) -> Result<FunctionSettings, A
         environment: None,
         architecture,
         logging: LoggingConfig::default(),
+        layers: Vec::new(),
+        attachments: Attachments::default(),
     };
     update(&mut settings, members)?;
     Ok(settings)
@@ -61,7 +63,8 @@ pub(super) fn update(settings: &mut FunctionSettings, members: &Map<String, Valu
         settings.environment = Some(variables);
     }
     logging::update(&mut settings.logging, members.get("LoggingConfig"))?;
-    Ok(())
+    attachments::update(&mut settings.attachments, members)?;
+    attachments::check(settings)
 }
 
 /// The `Architectures` member. Native code of another instruction set could not run here; scripts do not care.

@@ -7,21 +7,13 @@ use super::error::ApiError;
 /// Members that are accepted only when they say nothing, and what they would say by default.
 const NOT_YET: &[(&str, &str)] = &[
     ("CapacityProviderConfig", ""),
-    ("CodeSigningConfigArn", ""),
-    ("DeadLetterConfig", ""),
     ("DurableConfig", ""),
     ("DurableExecutionName", ""),
-    ("FileSystemConfigs", ""),
     ("ImageConfig", ""),
-    ("KMSKeyArn", ""),
-    ("Layers", ""),
     ("PublishTo", ""),
     ("SourceKMSKeyArn", ""),
     ("TenancyConfig", ""),
     ("TenantId", ""),
-    ("VpcConfig", ""),
-    ("TracingConfig.Mode", "PassThrough"),
-    ("SnapStart.ApplyOn", "None"),
     ("PackageType", "Zip"),
 ];
 
@@ -86,17 +78,10 @@ mod tests {
             }
         };
         check(json!({}), None);
-        check(
-            json!({ "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [], "Ipv6AllowedForDualStack": false } }),
-            None,
-        );
-        check(json!({ "VpcConfig": { "SubnetIds": ["subnet-1"] } }), Some("VpcConfig"));
-        check(json!({ "TracingConfig": { "Mode": "PassThrough" }, "SnapStart": { "ApplyOn": "None" } }), None);
-        check(json!({ "TracingConfig": { "Mode": "Active" } }), Some("TracingConfig.Mode"));
-        check(json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }), Some("SnapStart.ApplyOn"));
-        check(json!({ "Layers": [] }), None);
-        check(json!({ "Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"] }), Some("Layers"));
-        check(json!({ "DeadLetterConfig": { "TargetArn": "" }, "KMSKeyArn": "" }), None);
+        check(json!({ "ImageConfig": { "EntryPoint": [], "Command": [], "WorkingDirectory": "" } }), None);
+        check(json!({ "ImageConfig": { "Command": ["x"] } }), Some("ImageConfig"));
+        check(json!({ "PublishTo": "LATEST_PUBLISHED" }), Some("PublishTo"));
+        check(json!({ "TenantId": "", "PackageType": "Zip" }), None);
         check(json!({ "DurableConfig": { "ExecutionTimeout": 1 } }), Some("DurableConfig"));
         check(json!({ "PackageType": "Image" }), Some("PackageType"));
     }

@@ -106,6 +106,7 @@ impl Conversations {
             identity,
             runtime: Runtime::new(&runtime),
             code_dir: converse.code.clone(),
+            layers_dir: None,
             handler: "app.handler".to_owned(),
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             memory_mb: 256,

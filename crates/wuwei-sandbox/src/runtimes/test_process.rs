@@ -165,6 +165,7 @@ pub(crate) fn spec(runtime: &str, code_dir: &Path) -> InstanceSpec {
         },
         runtime: Runtime::new(runtime),
         code_dir: code_dir.to_owned(),
+        layers_dir: None,
         handler: "app.handler".to_owned(),
         environment: Vec::new(),
         memory_mb: 128,

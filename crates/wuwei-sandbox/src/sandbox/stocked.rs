@@ -1,9 +1,9 @@
 //! Instances out of the stock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Sandbox, serve_relay, set_path};
+use super::{LAYERS, Sandbox, serve_relay, set_path};
 use crate::defence::Defences;
 use crate::frames::{self, Assignment};
 use crate::instance::{ExpectedInstance, Instance, InstanceSpec};
@@ -40,6 +40,7 @@ impl Sandbox {
             memory_mb: spec.memory_mb,
             ephemeral_mb: spec.ephemeral_mb,
             egress: spec.egress.clone(),
+            layers_dir: spec.layers_dir.clone(),
         };
         let profile = self.profile(&expected, layout);
         // One that died, or whose files cannot be mounted, is no reason to give up: the next one, or a new one, follows.
@@ -68,9 +69,15 @@ impl Sandbox {
             ephemeral_mb: expected.ephemeral_mb,
             egress: self.egress.policy(expected.egress.as_ref()),
             has_relay: self.relays.get().is_some(),
+            has_libraries: expected.layers_dir.as_deref().is_some_and(has_libraries),
         };
         Profile::of(wanted, layout)
     }
+}
+
+/// Whether layers have native libraries in the directory that the dynamic linker searches.
+fn has_libraries(layers: &Path) -> bool {
+    layers.join("lib").is_dir()
 }
 
 fn becoming(spec: &InstanceSpec, layout: &RuntimeLayout, relay: Option<&Arc<dyn Relay>>) -> Becoming {
@@ -82,9 +89,11 @@ fn becoming(spec: &InstanceSpec, layout: &RuntimeLayout, relay: Option<&Arc<dyn 
     if let Some(relay) = relay {
         announce(&mut environment, relay.as_ref(), &format!("127.0.0.1:{RELAY_PORT}"));
     }
+    let task = Bind { source: spec.code_dir.clone(), target: PathBuf::from(TASK) };
+    let layers = spec.layers_dir.clone().map(|source| Bind { source, target: PathBuf::from(LAYERS) });
     let assignment = Assignment { environment: &environment, handler: &spec.handler, working_directory: TASK };
     Becoming {
-        binds: vec![Bind { source: spec.code_dir.clone(), target: PathBuf::from(TASK) }],
+        binds: std::iter::once(task).chain(layers).collect(),
         memory_mb: spec.memory_mb,
         frame: frames::assignment(&assignment),
         defences: Defences::default(),

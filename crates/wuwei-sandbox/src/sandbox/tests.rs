@@ -90,6 +90,7 @@ async fn launch(sandbox: &Sandbox, runtime: &str, code_dir: PathBuf) -> Box<dyn 
         },
         runtime: Runtime::new(runtime),
         code_dir,
+        layers_dir: None,
         handler: "app.handler".to_owned(),
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         memory_mb: 128,

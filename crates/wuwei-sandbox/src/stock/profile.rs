@@ -35,6 +35,8 @@ pub(crate) struct Wanted<'function> {
     pub(crate) ephemeral_mb: u32,
     pub(crate) egress: &'function EgressPolicy,
     pub(crate) has_relay: bool,
+    /// Whether its layers have a directory of native libraries.
+    pub(crate) has_libraries: bool,
 }
 
 impl Profile {
@@ -44,6 +46,10 @@ impl Profile {
             return None;
         }
         let is_custom = layout.needs_runtime_api;
+        // The dynamic linker has found no `/opt/lib` when the interpreter started, and does not look again.
+        if wanted.has_libraries && !is_custom {
+            return None;
+        }
         let arguments = layout.arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
         let mut environment = Vec::new();
         if !is_custom {

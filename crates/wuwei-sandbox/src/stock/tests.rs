@@ -95,7 +95,15 @@ fn layout() -> RuntimeLayout {
 
 fn wanted() -> Wanted<'static> {
     let (family, egress) = (RuntimeFamily::Provided, &EgressPolicy::None);
-    Wanted { family, environment: &[], memory_mb: 512, ephemeral_mb: 512, egress, has_relay: true }
+    Wanted {
+        family,
+        environment: &[],
+        memory_mb: 512,
+        ephemeral_mb: 512,
+        egress,
+        has_relay: true,
+        has_libraries: false,
+    }
 }
 
 fn profile() -> Profile {

@@ -56,7 +56,7 @@ struct StoredCors {
 
 /// A resource policy, in the aggregate of its function.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredPolicy {
+pub(crate) struct StoredPolicy {
     statements: Vec<StoredStatement>,
     revision_id: Option<String>,
 }
@@ -164,7 +164,7 @@ impl StoredCors {
 }
 
 impl StoredPolicy {
-    pub(super) fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(policy: &Policy) -> Self {
         let Policy { statements, revision_id } = policy.clone();
         Self { statements: statements.into_iter().map(StoredStatement::new).collect(), revision_id }
     }
@@ -173,7 +173,7 @@ impl StoredPolicy {
         self.revision_id.as_deref()
     }
 
-    pub(super) fn into_policy(self) -> Policy {
+    pub(crate) fn into_policy(self) -> Policy {
         let statements = self.statements.into_iter().map(StoredStatement::into_statement).collect();
         Policy { statements, revision_id: self.revision_id }
     }

@@ -30,6 +30,9 @@ pub(super) struct StoredControls {
     runtime_updates: BTreeMap<String, StoredRuntimeUpdate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recursive_loop: Option<StoredRecursiveLoop>,
+    /// ARN; since schema 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code_signing: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,6 +101,7 @@ impl StoredControls {
             event_invoke,
             runtime_updates,
             recursive_loop,
+            code_signing,
         } = function;
         Self {
             aliases: mapped(aliases, StoredAlias::new),
@@ -117,6 +121,7 @@ impl StoredControls {
                 RecursiveLoop::Allow => Some(StoredRecursiveLoop::Allow),
                 RecursiveLoop::Terminate => None,
             },
+            code_signing: code_signing.clone(),
         }
     }
 
@@ -135,6 +140,7 @@ impl StoredControls {
             StoredRuntimeUpdate::FunctionUpdate => RuntimeUpdate::FunctionUpdate,
             StoredRuntimeUpdate::Manual(arn) => RuntimeUpdate::Manual(arn.clone()),
         });
+        function.code_signing = self.code_signing;
         function.recursive_loop = match self.recursive_loop {
             Some(StoredRecursiveLoop::Allow) => RecursiveLoop::Allow,
             Some(StoredRecursiveLoop::Terminate) | None => RecursiveLoop::Terminate,

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wuwei_model::{
-    Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion,
-    LastUpdateStatus, LoggingConfig, ParseCodeDigestError, Runtime, State, Version,
+    Architecture, Attachments, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings,
+    FunctionVersion, LastUpdateStatus, LoggingConfig, ParseCodeDigestError, Runtime, State, Version,
 };
 
 use super::access::{StoredPolicy, StoredUrl};
+use super::attachments::{StoredAttachments, StoredLayerReference};
 use super::controls::StoredControls;
 use super::logging::StoredLogging;
 use super::{DamagedRecordError, Function, Guarantee, encode};
@@ -73,6 +74,12 @@ pub(super) struct VersionRecord {
     /// Absent where it says nothing, and in records that were written before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     logging: Option<StoredLogging>,
+    /// In order; since schema 5.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<StoredLayerReference>,
+    /// Absent where it says nothing; since schema 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attachments: Option<StoredAttachments>,
     code_sha256: String,
     code_size_bytes: u64,
     last_modified_ms: i64,
@@ -83,12 +90,31 @@ pub(super) struct VersionRecord {
     last_update_reason: Option<String>,
 }
 
+/// An instruction set as it is stored.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-enum StoredArchitecture {
+pub(crate) enum StoredArchitecture {
     #[serde(rename = "x86_64")]
     X86_64,
     #[serde(rename = "arm64")]
     Arm64,
+}
+
+impl From<Architecture> for StoredArchitecture {
+    fn from(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::X86_64 => Self::X86_64,
+            Architecture::Arm64 => Self::Arm64,
+        }
+    }
+}
+
+impl From<StoredArchitecture> for Architecture {
+    fn from(stored: StoredArchitecture) -> Self {
+        match stored {
+            StoredArchitecture::X86_64 => Self::X86_64,
+            StoredArchitecture::Arm64 => Self::Arm64,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -212,6 +238,8 @@ impl VersionRecord {
             environment,
             architecture,
             logging,
+            layers,
+            attachments,
         } = settings;
         let FunctionCode { digest, size_bytes } = code;
         Self {
@@ -227,11 +255,10 @@ impl VersionRecord {
             memory_mb: *memory_mb,
             ephemeral_mb: *ephemeral_mb,
             sealed_environment: environment.as_ref().map(|variables| vault.seal(key, &encode(variables.as_map()))),
-            architecture: match architecture {
-                Architecture::X86_64 => StoredArchitecture::X86_64,
-                Architecture::Arm64 => StoredArchitecture::Arm64,
-            },
+            architecture: StoredArchitecture::from(*architecture),
             logging: StoredLogging::of(logging),
+            layers: layers.iter().map(StoredLayerReference::new).collect(),
+            attachments: StoredAttachments::of(attachments),
             code_sha256: digest.to_string(),
             code_size_bytes: *size_bytes,
             last_modified_ms: *last_modified_ms,
@@ -264,6 +291,15 @@ impl VersionRecord {
         self.code_size_bytes
     }
 
+    /// Packages of its code and of its layers, in order, without opening what is sealed.
+    pub(super) fn digests(&self, key: &str) -> Result<Vec<CodeDigest>, DamagedRecordError> {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| layer.digest().parse().map_err(|source| damaged(key, RecordError::Digest(source))));
+        std::iter::once(self.digest(key)).chain(layers).collect()
+    }
+
     /// Digest of the code, without opening what is sealed.
     pub(super) fn digest(&self, key: &str) -> Result<CodeDigest, DamagedRecordError> {
         self.code_sha256.parse().map_err(|source| damaged(key, RecordError::Digest(source)))
@@ -276,6 +312,7 @@ impl VersionRecord {
         vault: &Vault,
     ) -> Result<FunctionVersion, DamagedRecordError> {
         let digest = self.digest(key)?;
+        let layers = self.layers.into_iter().map(|layer| layer.into_reference(key));
         let environment = self.sealed_environment.as_deref().map(|sealed| open_environment(sealed, key, vault));
         Ok(FunctionVersion {
             key: function.clone(),
@@ -289,11 +326,10 @@ impl VersionRecord {
                 memory_mb: self.memory_mb,
                 ephemeral_mb: self.ephemeral_mb,
                 environment: environment.transpose()?,
-                architecture: match self.architecture {
-                    StoredArchitecture::X86_64 => Architecture::X86_64,
-                    StoredArchitecture::Arm64 => Architecture::Arm64,
-                },
+                architecture: Architecture::from(self.architecture),
                 logging: self.logging.map_or_else(LoggingConfig::default, StoredLogging::into_config),
+                layers: layers.collect::<Result<_, _>>()?,
+                attachments: self.attachments.map_or_else(Attachments::default, StoredAttachments::into_attachments),
             },
             code: FunctionCode { digest, size_bytes: self.code_size_bytes },
             last_modified_ms: self.last_modified_ms,
@@ -324,6 +360,6 @@ pub(super) fn damaged_text(key: &str, source: serde_json::Error) -> DamagedRecor
     damaged(key, RecordError::Text(source))
 }
 
-pub(super) fn damaged(key: &str, source: RecordError) -> DamagedRecordError {
+pub(crate) fn damaged(key: &str, source: RecordError) -> DamagedRecordError {
     DamagedRecordError { key: key.to_owned(), source }
 }

@@ -3,9 +3,10 @@ mod controls;
 use std::sync::Arc;
 
 use wuwei_model::{
-    ApplicationLogLevel, Architecture, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings,
-    FunctionUrl, FunctionVersion, LastUpdateStatus, LogFormat, LoggingConfig, Policy, PolicyPrincipal, PolicyStatement,
-    Runtime, State, SystemLogLevel, UrlAuthType, UrlCors, UrlInvokeMode, Version,
+    ApplicationLogLevel, Architecture, Attachments, CodeDigest, EnvironmentVariables, FileSystem, FunctionCode,
+    FunctionKey, FunctionSettings, FunctionUrl, FunctionVersion, LastUpdateStatus, LayerKey, LayerReference, LogFormat,
+    LoggingConfig, Policy, PolicyPrincipal, PolicyStatement, Runtime, State, SystemLogLevel, UrlAuthType, UrlCors,
+    UrlInvokeMode, Version, VpcNetwork,
 };
 
 use super::record::VersionRecord;
@@ -54,6 +55,27 @@ fn function(name: &str) -> Function {
             logging: LoggingConfig {
                 format: LogFormat::Json { application: ApplicationLogLevel::Trace, system: SystemLogLevel::Warn },
                 group: Some("/mine".to_owned()),
+            },
+            layers: vec![LayerReference {
+                key: LayerKey {
+                    account: "111111111111".to_owned(),
+                    region: "us-east-1".to_owned(),
+                    name: "l".to_owned(),
+                },
+                version: 3,
+                code: FunctionCode { digest: CodeDigest::of(b"layer"), size_bytes: 5 },
+            }],
+            attachments: Attachments {
+                dead_letter: Some("arn:aws:sqs:us-east-1:000000000000:q".to_owned()),
+                network: Some(VpcNetwork {
+                    subnets: vec!["subnet-1".to_owned()],
+                    security_groups: vec!["sg-1".to_owned()],
+                    allows_ipv6: true,
+                }),
+                file_systems: vec![FileSystem { arn: "arn".to_owned(), mount_path: "/mnt/a".to_owned() }],
+                kms_key: Some("arn:aws:kms:us-east-1:000000000000:key/k".to_owned()),
+                traces_actively: true,
+                snapshots: true,
             },
         },
         code: FunctionCode { digest: CodeDigest::of(name.as_bytes()), size_bytes: 42 },
@@ -229,7 +251,8 @@ async fn settling_removes_what_interrupted_writes_left_and_names_the_packages_in
         store.put(place, abandoned.value.clone(), crate::keyvalue::Expected::Absent).await.unwrap();
     }
     let digests = functions.settle().await.unwrap();
-    assert_eq!(digests, [old_code, latest.latest.code.digest].into());
+    let layer = CodeDigest::of(b"layer");
+    assert_eq!(digests.packages, [old_code, latest.latest.code.digest, layer].into());
     let left = store.list("version/", None, 99).await.unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].key, abandoned.key);

@@ -61,7 +61,7 @@ impl Shop {
 
 async fn open(root: &Path, referenced: HashSet<CodeDigest>) -> Packages {
     let lock = Arc::new(DirectoryLock::acquire(root).unwrap());
-    Packages::open(root, lock, referenced, Arc::default()).await.unwrap()
+    Packages::open(root, lock, referenced.into(), Arc::default()).await.unwrap()
 }
 
 fn mode(path: &Path) -> u32 {

@@ -36,8 +36,9 @@ pub(super) async fn run(parts: Weak<Parts>, freed: Arc<Notify>) {
 async fn find(store: &Parts) -> Vec<CodeDigest> {
     store.packages.begin_collection();
     let found = async {
-        let referenced = store.functions.referenced_packages().await?;
-        let garbage = store.packages.not_among(referenced).await;
+        let mut references = store.functions.references().await?;
+        references.packages.extend(store.layers.referenced_packages().await?);
+        let garbage = store.packages.not_among(references.all()).await;
         garbage.map_err(|error| StoreError::Failed(error.into()))
     };
     found.await.unwrap_or_else(|error: StoreError| {

@@ -9,6 +9,7 @@ use super::super::error::ApiError;
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let region = &call.parts.options.region;
     let usage = call.parts.store.functions().usage(&call.principal.account, region).await?;
+    let layer_bytes = call.parts.store.layers().code_bytes(&call.principal.account, region).await?;
     let limit = call.parts.engine.account_concurrency();
     let mut members = Map::new();
     members.insert(
@@ -21,7 +22,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
             "UnreservedConcurrentExecutions": limit.saturating_sub(usage.guaranteed()),
         }),
     );
-    let count = json!({ "TotalCodeSize": usage.code_bytes, "FunctionCount": usage.functions });
+    let count = json!({ "TotalCodeSize": usage.code_bytes + layer_bytes, "FunctionCount": usage.functions });
     members.insert("AccountUsage".to_owned(), count);
     Ok(Reply::Members(members))
 }

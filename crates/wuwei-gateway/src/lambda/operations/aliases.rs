@@ -197,6 +197,11 @@ async fn check_versions(call: &Call, alias: &Alias) -> Result<(), ApiError> {
     if first.settings.role != second.settings.role {
         return Err(ApiError::invalid_parameter("Specified versions must be associated with the same execution role"));
     }
+    if first.settings.attachments.dead_letter != second.settings.attachments.dead_letter {
+        return Err(ApiError::invalid_parameter(
+            "Specified versions must be associated with the same dead letter target",
+        ));
+    }
     Ok(())
 }
 

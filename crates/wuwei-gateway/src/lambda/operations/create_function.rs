@@ -9,7 +9,7 @@ use super::super::call::{Call, Reply};
 use super::super::configuration::{CREATING_REASON, View, configuration};
 use super::super::error::ApiError;
 use super::super::lookup::{Qualifier, read_qualifier};
-use super::super::{package, publication, settings, settlement, tags, unsupported};
+use super::super::{code_signing, layer_use, package, publication, settings, settlement, tags, unsupported};
 use super::{check_runtime, now_ms};
 
 /// Longest name of a function.
@@ -28,16 +28,22 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
             key.name
         )));
     }
-    let settings = check(call)?;
+    let mut settings = check(call)?;
     let tags = tags::of_new(&call.members)?;
     let taken = || ApiError::conflict(format!("Function already exist: {}", key.name));
     // Before the package is unpacked, which costs; the store has the last word.
     if call.parts.store.functions().get(key).await?.is_some() {
         return Err(taken());
     }
+    let code_signing = call.text("CodeSigningConfigArn").filter(|arn| !arn.is_empty()).map(str::to_owned);
+    code_signing::check_code(call, code_signing.as_deref()).await?;
+    // Held until the function names them.
+    let (layers, _held) = layer_use::read(call).await?.unzip();
+    settings.layers = layers.unwrap_or_default();
     let zip = package::zip_of(call.members.get("Code").and_then(Value::as_object), "CreateFunction")?;
     // Kept until the function names it.
     let package = call.parts.store.packages().admit(zip).await.map_err(|error| package::refusal(&error))?;
+    let _merged = layer_use::prepare(&call.parts, &package.code, &settings.layers).await?;
     let latest = FunctionVersion {
         key: key.clone(),
         version: Version::Latest,
@@ -50,7 +56,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         last_update_status: LastUpdateStatus::Successful,
         last_update_reason: None,
     };
-    let function = Function { tags, ..Function::new(latest.clone(), Uuid::new_v4().to_string()) };
+    let function = Function { tags, code_signing, ..Function::new(latest.clone(), Uuid::new_v4().to_string()) };
     let revision = call.parts.store.functions().create(&function).await.map_err(|error| match error {
         StoreError::Exists => taken(),
         other => other.into(),

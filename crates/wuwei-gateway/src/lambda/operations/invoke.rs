@@ -19,6 +19,21 @@ use super::super::{lookup, unsupported};
 const CLIENT_CONTEXT_MAX: usize = 3_583;
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
+    let Some((version, engine_call)) = prepare(call).await? else {
+        return Ok(Reply::Empty(StatusCode::NO_CONTENT));
+    };
+    let outcome = call.parts.engine.invoke(Arc::clone(&version), engine_call).await;
+    let outcome = outcome.map_err(|error| refusal(call, &version, &error))?;
+    Ok(reply(outcome, &version, wants_log(call)))
+}
+
+/// Whether the caller asks for the end of the log.
+pub(super) fn wants_log(call: &Call) -> bool {
+    call.text("LogType") == Some("Tail")
+}
+
+/// What to run, and with what; nothing for a dry run that would succeed.
+pub(super) async fn prepare(call: &Call) -> Result<Option<(Arc<FunctionVersion>, EngineCall)>, ApiError> {
     unsupported::refuse(&call.members)?;
     let dry_run = match call.text("InvocationType") {
         Some("Event") => {
@@ -35,7 +50,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let version = lookup::version_for_call(&call.parts, call.target()).await?;
     lookup::check_state(&version)?;
     if dry_run {
-        return Ok(Reply::Empty(StatusCode::NO_CONTENT));
+        return Ok(None);
     }
     let engine_call = EngineCall {
         id: InvocationId::new(&call.request_id),
@@ -45,9 +60,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         client_context,
         stream: None,
     };
-    let outcome = call.parts.engine.invoke(Arc::clone(&version), engine_call).await;
-    let outcome = outcome.map_err(|error| refusal(call, &version, &error))?;
-    Ok(reply(outcome, &version, call.text("LogType") == Some("Tail")))
+    Ok(Some((version, engine_call)))
 }
 
 fn reply(outcome: Outcome, version: &FunctionVersion, with_log: bool) -> Reply {
@@ -70,7 +83,8 @@ fn cold_start_header(cold_start: &ColdStart) -> Option<(HeaderName, HeaderValue)
     Some((HeaderName::from_static("x-wuwei-cold-start"), value))
 }
 
-fn refusal(call: &Call, version: &FunctionVersion, error: &InvokeError) -> ApiError {
+/// Why a call could not run, as its caller is told.
+pub(super) fn refusal(call: &Call, version: &FunctionVersion, error: &InvokeError) -> ApiError {
     match error {
         InvokeError::TooManyRequests(reason) => ApiError::too_many_requests(reason),
         InvokeError::ShuttingDown => ApiError::service("The server is shutting down; try again."),
@@ -78,6 +92,7 @@ fn refusal(call: &Call, version: &FunctionVersion, error: &InvokeError) -> ApiEr
         InvokeError::Launch(launch) if !call.parts.engine.supports(&version.settings.runtime) => {
             ApiError::invalid_runtime(launch.to_string())
         }
+        InvokeError::Launch(launch) if launch.is_of_the_setup() => ApiError::service(launch.to_string()),
         InvokeError::Launch(_) | InvokeError::Internal => ApiError::platform(error),
     }
 }

@@ -12,33 +12,6 @@ struct Group {
 
 const GROUPS: &[Group] = &[
     Group {
-        reason: "there are no layers yet: put what functions share into their packages",
-        operations: &[
-            "AddLayerVersionPermission",
-            "GetLayerVersion",
-            "GetLayerVersionByArn",
-            "GetLayerVersionPolicy",
-            "ListLayerVersions",
-            "ListLayers",
-            "PublishLayerVersion",
-            "RemoveLayerVersionPermission",
-        ],
-    },
-    Group {
-        reason: "packages are not signed yet",
-        operations: &[
-            "CreateCodeSigningConfig",
-            "DeleteCodeSigningConfig",
-            "DeleteFunctionCodeSigningConfig",
-            "GetCodeSigningConfig",
-            "GetFunctionCodeSigningConfig",
-            "ListCodeSigningConfigs",
-            "ListFunctionsByCodeSigningConfig",
-            "PutFunctionCodeSigningConfig",
-            "UpdateCodeSigningConfig",
-        ],
-    },
-    Group {
         reason: "there are no event sources yet",
         operations: &[
             "CreateEventSourceMapping",
@@ -74,10 +47,6 @@ const GROUPS: &[Group] = &[
         ],
     },
     Group { reason: "there are no asynchronous invocations yet", operations: &["InvokeAsync"] },
-    Group {
-        reason: "answers are streamed through function URLs only, so far",
-        operations: &["InvokeWithResponseStream"],
-    },
 ];
 
 /// Why an operation is refused.

@@ -19,6 +19,8 @@ use super::change;
 use crate::auth::Principal;
 use crate::gateway::Parts;
 
+/// IAM's name for running a function, in whatever way.
+pub(in crate::lambda) const INVOKE: &str = "lambda:InvokeFunction";
 const NO_RESOURCE: &str = "The resource you requested does not exist.";
 const NO_POLICY: &str = "No policy is associated with the given resource.";
 

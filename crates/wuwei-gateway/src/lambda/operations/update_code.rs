@@ -5,13 +5,14 @@ use wuwei_model::Version;
 use super::super::call::{Call, Reply};
 use super::super::configuration::{View, configuration};
 use super::super::error::ApiError;
-use super::super::{lookup, package, publication, settings, settlement, unsupported};
+use super::super::{code_signing, layer_use, lookup, package, publication, settings, settlement, unsupported};
 use super::{mark_changed, store_change};
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     unsupported::refuse(&call.members)?;
     // Asked before the package is unpacked, which costs; the store compares once more.
     let (mut function, revision) = lookup::changeable(&call.parts, call.target(), call.text("RevisionId")).await?;
+    code_signing::check_code(call, function.code_signing.as_deref()).await?;
     let zip = package::zip_of(Some(&call.members), "UpdateFunctionCode")?;
     if let Some(architecture) = settings::architecture(&call.members, &function.latest.settings.runtime)? {
         function.latest.settings.architecture = architecture;
@@ -23,6 +24,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     }
     // Kept until the function names it.
     let package = packages.admit(zip).await.map_err(|error| package::refusal(&error))?;
+    let _merged = layer_use::prepare(&call.parts, &package.code, &function.latest.settings.layers).await?;
     function.latest.code = package.code.clone();
     mark_changed(&mut function.latest);
     let revision_id = function.latest.revision_id.clone();

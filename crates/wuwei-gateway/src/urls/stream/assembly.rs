@@ -1,16 +1,14 @@
 //! From the parts of a streamed answer to HTTP: first the head, then a body of chunks.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use wuwei_engine::StreamPart;
 
 use super::super::{refusal, result};
-use crate::wire::{Answer, AnswerBody, BrokenAnswerError};
+use crate::streaming::{Assemble, BodySender, CHUNKS_WAITING, Ending, break_off, send};
+use crate::wire::{Answer, AnswerBody};
 
 /// Content type of an answer that begins with its own status and headers.
 const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
@@ -20,19 +18,6 @@ const UNNAMED: &str = "application/octet-stream";
 const DELIMITER: [u8; 8] = [0; 8];
 /// Longest prelude, in bytes.
 const PRELUDE_BYTES_MAX: usize = 256 * 1024;
-/// Chunks that wait for the caller to read.
-const CHUNKS_WAITING: usize = 4;
-/// Longest time that a caller may read nothing of what waits; the answer is broken off then.
-const CALLER_SILENCE_MAX: Duration = Duration::from_secs(60);
-
-/// How a function ended.
-pub(super) enum End {
-    /// Well; with its result, when it did not write it in parts.
-    Complete(Bytes),
-    /// Not well; with the answer for a caller who has heard nothing yet.
-    Failed(Answer),
-}
-
 /// An answer in the making.
 pub(super) struct Assembly {
     content_type: Option<String>,
@@ -44,7 +29,7 @@ enum AssemblyState {
     /// To send the head, once it is known; what has come of the prelude.
     Head(oneshot::Sender<Answer>, BytesMut),
     /// To send the body.
-    Body(mpsc::Sender<Result<Bytes, BrokenAnswerError>>),
+    Body(BodySender),
     /// Nothing: the caller has left, or has got an error.
     Over,
 }
@@ -55,18 +40,10 @@ impl Assembly {
         Self { content_type: None, state: AssemblyState::Head(head, BytesMut::new()) }
     }
 
-    /// Takes the next part of what the function writes.
-    pub(super) async fn take(&mut self, part: StreamPart) {
-        match part {
-            StreamPart::ContentType(content_type) => self.content_type = Some(content_type),
-            StreamPart::Chunk(chunk) => self.take_chunk(chunk).await,
-        }
-    }
-
     async fn take_chunk(&mut self, chunk: Bytes) {
         self.state = match std::mem::replace(&mut self.state, AssemblyState::Over) {
             AssemblyState::Head(head, _) if !self.has_prelude() => match start(head, self.plain_head()) {
-                AssemblyState::Body(body) => send(body, chunk).await,
+                AssemblyState::Body(body) => write(body, chunk).await,
                 over @ (AssemblyState::Over | AssemblyState::Head(..)) => over,
             },
             AssemblyState::Head(head, mut prelude) => {
@@ -75,18 +52,42 @@ impl Assembly {
                     Prelude::Incomplete => AssemblyState::Head(head, prelude),
                     Prelude::Invalid => refuse(head),
                     Prelude::Complete(answer, length) => match start(head, answer) {
-                        AssemblyState::Body(body) => send(body, prelude.split_off(length).freeze()).await,
+                        AssemblyState::Body(body) => write(body, prelude.split_off(length).freeze()).await,
                         over @ (AssemblyState::Over | AssemblyState::Head(..)) => over,
                     },
                 }
             }
-            AssemblyState::Body(body) => send(body, chunk).await,
+            AssemblyState::Body(body) => write(body, chunk).await,
             AssemblyState::Over => AssemblyState::Over,
         };
     }
 
+    fn has_prelude(&self) -> bool {
+        let media_type = self.content_type.as_deref().and_then(|text| text.split(';').next());
+        media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case(WITH_PRELUDE))
+    }
+
+    /// 200 with the function's content type.
+    fn plain_head(&self) -> Answer {
+        let named = self.content_type.as_deref().filter(|_| !self.has_prelude());
+        let value = named.and_then(|text| HeaderValue::from_str(text).ok());
+        let mut answer = Answer::empty(StatusCode::OK);
+        answer.headers.push((header::CONTENT_TYPE, value.unwrap_or(HeaderValue::from_static(UNNAMED))));
+        answer
+    }
+}
+
+impl Assemble for Assembly {
+    async fn take(&mut self, part: StreamPart) {
+        match part {
+            StreamPart::ContentType(content_type) => self.content_type = Some(content_type),
+            StreamPart::Chunk(chunk) => self.take_chunk(chunk).await,
+        }
+    }
+
     /// Ends the answer: with the head, if it has not gone out yet.
-    pub(super) async fn end(mut self, end: End) {
+    async fn end(mut self, ending: Ending) {
+        let end = End::of(ending);
         match (std::mem::replace(&mut self.state, AssemblyState::Over), end) {
             // A function that does not stream: its result is the body as it is, in this mode.
             (AssemblyState::Head(head, _), End::Complete(payload)) if self.content_type.is_none() => {
@@ -104,28 +105,27 @@ impl Assembly {
                 }
             }
             (AssemblyState::Head(head, _), End::Failed(refused)) => answer(head, refused),
-            (AssemblyState::Body(body), End::Failed(_)) => {
-                // So that half an answer does not look like a whole one.
-                if timeout(CALLER_SILENCE_MAX, body.send(Err(BrokenAnswerError))).await.is_err() {
-                    tracing::debug!("the caller of a streamed answer does not read");
-                }
-            }
+            (AssemblyState::Body(body), End::Failed(_)) => break_off(body).await,
             (AssemblyState::Body(_), End::Complete(_)) | (AssemblyState::Over, _) => {}
         }
     }
+}
 
-    fn has_prelude(&self) -> bool {
-        let media_type = self.content_type.as_deref().and_then(|text| text.split(';').next());
-        media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case(WITH_PRELUDE))
-    }
+/// How a function ended.
+enum End {
+    /// Well; with its result, when it did not write it in parts.
+    Complete(Bytes),
+    /// Not well; with the answer for a caller who has heard nothing yet.
+    Failed(Answer),
+}
 
-    /// 200 with the function's content type.
-    fn plain_head(&self) -> Answer {
-        let named = self.content_type.as_deref().filter(|_| !self.has_prelude());
-        let value = named.and_then(|text| HeaderValue::from_str(text).ok());
-        let mut answer = Answer::empty(StatusCode::OK);
-        answer.headers.push((header::CONTENT_TYPE, value.unwrap_or(HeaderValue::from_static(UNNAMED))));
-        answer
+impl End {
+    fn of(ending: Ending) -> Self {
+        match ending {
+            Ending::Ran(outcome) if outcome.function_error.is_none() => Self::Complete(outcome.payload),
+            Ending::Ran(_) | Ending::TooLarge(_) => Self::Failed(refusal::bad_gateway()),
+            Ending::NotRun(error) => Self::Failed(refusal::not_run(&error)),
+        }
     }
 }
 
@@ -166,17 +166,6 @@ fn answer(head: oneshot::Sender<Answer>, whole: Answer) {
     }
 }
 
-/// Waits for a slow caller, which slows the function down; one who reads nothing at all is given up.
-async fn send(body: mpsc::Sender<Result<Bytes, BrokenAnswerError>>, chunk: Bytes) -> AssemblyState {
-    if chunk.is_empty() {
-        return AssemblyState::Body(body);
-    }
-    match timeout(CALLER_SILENCE_MAX, body.send(Ok(chunk))).await {
-        Ok(Ok(())) => AssemblyState::Body(body),
-        Ok(Err(_left)) => AssemblyState::Over,
-        Err(_elapsed) => {
-            tracing::debug!("the caller of a streamed answer does not read");
-            AssemblyState::Over
-        }
-    }
+async fn write(body: BodySender, chunk: Bytes) -> AssemblyState {
+    send(body, chunk).await.map_or(AssemblyState::Over, AssemblyState::Body)
 }

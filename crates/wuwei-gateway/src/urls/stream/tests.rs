@@ -7,7 +7,7 @@ use wuwei_engine::{Answer as Outcome, InvokeError, StreamPart, StreamSink};
 use wuwei_model::{FunctionErrorKind, InvocationId, InvocationReport, Outcome as Ending};
 
 use super::assembly::Assembly;
-use super::pump;
+use crate::streaming::pump;
 use crate::wire::{Answer, AnswerBody, BrokenAnswerError};
 
 const PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
