@@ -40,8 +40,8 @@ def rehearse(times=REHEARSALS):
         sys.path.insert(0, path[0])
         handler = runtime.find_handler("rehearsal.handler")
         for _ in range(times):
-            meta = {"id": "", "arn": "", "deadline_ms": 0}
-            runtime.run_handler(handler, meta, memoryview(b'{"text": "a", "numbers": [1, 2.5, null, true]}'))
+            context = runtime.LambdaContext({"id": "", "arn": "", "deadline_ms": 0}, runtime.context_settings())
+            runtime.run_handler(handler, context, memoryview(b'{"text": "a", "numbers": [1, 2.5, null, true]}'))
     finally:
         sys.path[:], sys.meta_path[:], sys.dont_write_bytecode = path, finders, writes_bytecode
         # A program that is executed in our place finds it open.

@@ -16,13 +16,17 @@ import json
 import os
 import sys
 import time
+from json import encoder as json_encoder
 
 CONTROL = 3
 INVOKE, ASSIGN = 1, 2
 READY, INIT_ERROR, SUCCESS, ERROR = 16, 17, 18, 19
 HEADER_BYTES = 5
+META_START = HEADER_BYTES + 4
 READ_BYTES = 65536
 LOG_BYTES_MAX = 256 * 1024
+# A frame up to this size is put together and written at once; larger parts are not copied.
+JOINED_BYTES_MAX = 64 * 1024
 
 request_id = ""
 log_format = ""
@@ -42,7 +46,7 @@ class Fault(Exception):
 
 
 def read_frame():
-    """Waits for one frame; gives its kind and a view of its payload. A closed socket ends the process."""
+    """Waits for one frame; gives its kind and its bytes, header included. A closed socket ends the process."""
     data = os.read(CONTROL, READ_BYTES)
     while 0 < len(data) < HEADER_BYTES:
         more = os.read(CONTROL, READ_BYTES)
@@ -62,22 +66,23 @@ def read_frame():
                 sys.exit(0)
             filled += count
         data = whole
-    return kind, memoryview(data)[HEADER_BYTES:size]
+    return kind, data
 
 
 def send_frame(kind, log=b"", document=b""):
     """Sends one answer in as few writes as the socket's buffer allows."""
     identity = request_id.encode()
-    head = b"".join(
-        (
-            (HEADER_BYTES + len(identity) + len(log) + len(document)).to_bytes(4, "little"),
-            bytes((kind, len(identity))),
-            identity,
-            len(log).to_bytes(4, "little"),
-            log,
-        )
+    parts = (
+        (HEADER_BYTES + len(identity) + len(log) + len(document)).to_bytes(4, "little"),
+        bytes((kind, len(identity))),
+        identity,
+        len(log).to_bytes(4, "little"),
+        log,
     )
-    chunks = [memoryview(head), memoryview(document)]
+    if len(document) <= JOINED_BYTES_MAX:
+        chunks = [b"".join((*parts, document))]
+    else:
+        chunks = [b"".join(parts), memoryview(document)]
     while chunks:
         count = os.writev(CONTROL, chunks)
         while chunks and count >= len(chunks[0]):
@@ -88,10 +93,14 @@ def send_frame(kind, log=b"", document=b""):
 
 def flush_output():
     """Puts all that was printed into the pipe, so that it is there before the answer is."""
-    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+    last = None
+    for name in ("stdout", "__stdout__", "stderr", "__stderr__"):
         try:
-            getattr(sys, name).flush()
-        except Exception:  # The function may have closed or replaced its streams: its own choice.
+            stream = getattr(sys, name)
+            if stream is not last:
+                last = stream
+                stream.flush()
+        except Exception:  # The function may have closed, replaced or removed its streams: its own choice.
             pass
 
 
@@ -118,16 +127,44 @@ def encode_other(value):
 
 # AWS leaves non-ASCII characters as they are from Python 3.12 on, and escapes them before.
 encoder = json.JSONEncoder(default=encode_other, ensure_ascii=sys.version_info < (3, 12))
+scan = json.JSONDecoder().scan_once
+
+
+def make_encode():
+    """The encoder's inner part, made once: `encode` makes it anew for each value."""
+    make = json_encoder.c_make_encoder
+    if make is None:
+        return encoder.iterencode
+    escape = json_encoder.encode_basestring_ascii if encoder.ensure_ascii else json_encoder.encode_basestring
+    inner = make({}, encode_other, escape, None, encoder.key_separator, encoder.item_separator, False, False, True)
+    return lambda value: inner(value, 0)
+
+
+encode = make_encode()
 
 
 def to_json(value):
     """JSON text in UTF-8; lone surrogates stay escapes."""
-    global decimals_seen
-    text = encoder.encode(value)
+    global decimals_seen, encode
+    try:
+        text = "".join(encode(value))
+    except BaseException:
+        # It still remembers what it was inside of.
+        encode = make_encode()
+        raise
     if decimals_seen:
         decimals_seen = False
         text = text.replace('"' + decimal_token, "").replace(decimal_token + '"', "")
     return text.encode("utf-8", "backslashreplace")
+
+
+def from_json(text):
+    """As `json.loads`, without its steps for what is rarely there: white space around the value."""
+    try:
+        value, end = scan(text, 0)
+    except StopIteration:
+        end = None
+    return value if end == len(text) else json.loads(text)
 
 
 # --- errors ---
@@ -205,6 +242,9 @@ class CognitoIdentity(Record):
 
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
 
+    def __init__(self):
+        self.cognito_identity_id = self.cognito_identity_pool_id = None
+
 
 class Client(Record):
     """The mobile application that called."""
@@ -231,18 +271,26 @@ def client_context_of(text):
     return context
 
 
+def context_settings():
+    """What all contexts of this function have from its environment; asked for once."""
+    names = ("LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE")
+    return [os.environ.get("AWS_LAMBDA_" + name) for name in names]
+
+
 class LambdaContext:
     """What a handler gets as its second argument."""
 
-    def __init__(self, meta):
+    def __init__(self, meta, settings):
         self.aws_request_id = meta["id"]
-        for name in ("log_group_name", "log_stream_name", "function_name", "function_version"):
-            setattr(self, name, os.environ.get("AWS_LAMBDA_" + name.upper()))
-        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.log_group_name = settings[0]
+        self.log_stream_name = settings[1]
+        self.function_name = settings[2]
+        self.function_version = settings[3]
+        self.memory_limit_in_mb = settings[4]
         self.invoked_function_arn = meta["arn"]
         self.tenant_id = None
         self.client_context = client_context_of(meta.get("client_context"))
-        self.identity = CognitoIdentity({})
+        self.identity = CognitoIdentity()
         self._epoch_deadline_time_in_ms = meta["deadline_ms"]
 
     def get_remaining_time_in_millis(self):
@@ -432,11 +480,10 @@ def find_handler(handler):
         raise Fault("Runtime.HandlerNotFound", "Handler '%s' missing on module '%s'" % (function_name, module_name))
 
 
-def run_handler(handler, meta, event_bytes):
+def run_handler(handler, context, event_bytes):
     """Gives the JSON text of the handler's result; bytes pass as they are."""
-    context = LambdaContext(meta)
     try:
-        event = json.loads(str(event_bytes, "utf-8"))
+        event = from_json(str(event_bytes, "utf-8"))
     except Exception as error:
         raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
     result = handler(event, context)
@@ -451,26 +498,27 @@ def run_handler(handler, meta, event_bytes):
 def serve(handler):
     """Answers events until the socket closes."""
     global request_id
+    settings = context_settings()
     while True:
-        kind, payload = read_frame()
+        kind, frame = read_frame()
         if kind != INVOKE:
             sys.exit("unexpected frame of kind %d" % kind)
-        event_start = 4 + int.from_bytes(payload[:4], "little")
-        meta = json.loads(str(payload[4:event_start], "utf-8"))
+        event_start = META_START + int.from_bytes(frame[HEADER_BYTES:META_START], "little")
+        meta = from_json(str(frame[META_START:event_start], "utf-8"))
         request_id = meta["id"]
         if meta.get("trace_id"):
             os.environ["_X_AMZN_TRACE_ID"] = meta["trace_id"]
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
         try:
-            document = run_handler(handler, meta, payload[event_start:])
+            document = run_handler(handler, LambdaContext(meta, settings), memoryview(frame)[event_start:])
         except Exception as error:
             send_error(ERROR, error)
         else:
             flush_output()
             send_frame(SUCCESS, document=document)
         # What the event and the result hold is let go now, not when the next event comes.
-        payload = document = None
+        frame = document = None
 
 
 def main():

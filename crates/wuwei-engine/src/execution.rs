@@ -242,8 +242,8 @@ fn invocation_of(call: Call, began_at: SystemTime, limit: Duration, left: Durati
 /// A trace header of the form that AWS makes for a call that came without one, not sampled.
 fn new_trace_id(at: SystemTime) -> String {
     let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (trace, parent) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().as_u64_pair().0);
-    format!("Root=1-{seconds:08x}-{trace:.24};Parent={parent:016x};Sampled=0")
+    let (trace, parent) = (Uuid::new_v4().as_u128() >> 32, Uuid::new_v4().as_u64_pair().0);
+    format!("Root=1-{seconds:08x}-{trace:024x};Parent={parent:016x};Sampled=0")
 }
 
 #[cfg(test)]

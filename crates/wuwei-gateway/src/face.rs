@@ -96,9 +96,10 @@ async fn answer_api(exchange: &mut Exchange) -> Answer {
 }
 
 impl Exchange {
-    /// Headers with lower-case names, in order.
-    pub(crate) fn header_pairs(&self) -> Vec<(String, String)> {
+    /// AWS's own headers (`x-amz…`), in order: no operation looks at others.
+    pub(crate) fn aws_headers(&self) -> Vec<(String, String)> {
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        self.head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+        let own = self.head.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz"));
+        own.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
     }
 }

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use wuwei_model::limits::LOG_TAIL_BYTES;
 
+/// Room for what the platform writes of an invocation.
+const USUAL_BYTES: usize = 512;
+
 /// The last [`LOG_TAIL_BYTES`] of the lines that were added, each with a newline.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
@@ -16,6 +19,9 @@ impl Tail {
     pub(crate) fn add(&mut self, line: &str) {
         let line = line.as_bytes();
         let kept = &line[line.len().saturating_sub(LOG_TAIL_BYTES - 1)..];
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(USUAL_BYTES);
+        }
         let excess = (self.bytes.len() + kept.len() + 1).saturating_sub(LOG_TAIL_BYTES);
         self.is_cut |= excess > 0 || kept.len() < line.len();
         self.bytes.drain(..excess);
@@ -27,7 +33,10 @@ impl Tail {
     pub(crate) fn text(&self) -> Vec<u8> {
         let is_rest_of_character = |byte: &&u8| self.is_cut && **byte & 0b1100_0000 == 0b1000_0000;
         let skipped = self.bytes.iter().take(3).take_while(is_rest_of_character).count();
-        self.bytes.iter().skip(skipped).copied().collect()
+        let (front, back) = self.bytes.as_slices();
+        let mut text = [front, back].concat();
+        text.drain(..skipped);
+        text
     }
 }
 

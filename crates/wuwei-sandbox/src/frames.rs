@@ -16,14 +16,18 @@
 //!
 //! Nothing that comes from the runtime is trusted: a function can write what it likes to the socket.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::UNIX_EPOCH;
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use serde::Serialize;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
 
 use crate::defence::{Defence, stands};
@@ -215,8 +219,13 @@ impl FrameReader {
             if let Some(answer) = self.take_answer()? {
                 return Ok(answer);
             }
-            self.reserve();
-            if socket.read_buf(&mut self.buffer).await? == 0 {
+            let count = if self.buffer.is_empty() {
+                self.read_first(socket).await?
+            } else {
+                self.reserve();
+                socket.read_buf(&mut self.buffer).await?
+            };
+            if count == 0 {
                 return Err(FrameError::Closed);
             }
         }
@@ -239,6 +248,18 @@ impl FrameReader {
                 Err(errno) => return Err(io::Error::from(errno).into()),
             }
         }
+    }
+
+    /// Reads through the stack: so most answers get a buffer of their own size.
+    async fn read_first(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+        poll_fn(|context| {
+            let mut room = [MaybeUninit::uninit(); FIRST_READ_BYTES];
+            let mut read = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *socket).poll_read(context, &mut read))?;
+            self.buffer.extend_from_slice(read.filled());
+            Poll::Ready(Ok(read.filled().len()))
+        })
+        .await
     }
 
     /// Makes room in step with what has really come, never with what a length claims.

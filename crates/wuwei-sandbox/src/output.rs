@@ -1,10 +1,10 @@
 //! Reads what a function prints, and cuts it into lines.
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
 use std::time::SystemTime;
 
-use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::net::unix::pipe;
 
@@ -60,12 +60,14 @@ impl OutputReader {
     pub(crate) fn drain(&mut self, pipe: &pipe::Receiver, sink: &mut dyn OutputSink) {
         let mut drained = 0;
         while !self.closed && drained < DRAIN_BYTES_MAX {
-            self.pending.reserve(READ_BYTES);
-            let unread = self.pending.len();
-            match rustix::io::read(pipe.as_fd(), spare_capacity(&mut self.pending)) {
-                Ok(0) => self.closed = true,
-                Ok(count) => {
-                    drained += count;
+            // On the stack: most calls print nothing, and an allocation of this size is not cheap.
+            let mut room = [MaybeUninit::uninit(); READ_BYTES];
+            match rustix::io::read(pipe.as_fd(), &mut room) {
+                Ok(([], _)) => self.closed = true,
+                Ok((read, _)) => {
+                    let unread = self.pending.len();
+                    drained += read.len();
+                    self.pending.extend_from_slice(read);
                     self.emit_lines(unread, sink);
                 }
                 Err(Errno::INTR) => {}

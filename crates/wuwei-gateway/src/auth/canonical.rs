@@ -8,7 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
+/// Room for most canonical requests.
+const USUAL_BYTES: usize = 512;
 
 /// What a canonical request is made of.
 pub(crate) struct CanonicalParts<'request> {
@@ -28,23 +29,30 @@ pub(crate) struct CanonicalParts<'request> {
 
 /// Joins the canonical parts by line.
 pub(crate) fn canonical_request(parts: &CanonicalParts<'_>) -> String {
-    let mut names = parts.signed_headers.to_vec();
-    names.sort();
-    let headers: String =
-        names.iter().map(|name| format!("{name}:{}\n", canonical_header(parts.headers, name))).collect();
-    [
-        parts.method,
-        &canonical_path(parts.path),
-        &canonical_query(parts.query),
-        &headers,
-        &names.join(";"),
-        parts.payload_hash,
-    ]
-    .join("\n")
+    let mut names: Vec<&str> = parts.signed_headers.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    let mut text = String::with_capacity(USUAL_BYTES);
+    text.push_str(parts.method);
+    text.push('\n');
+    push_path(&mut text, parts.path);
+    text.push('\n');
+    text.push_str(&canonical_query(parts.query));
+    text.push('\n');
+    for name in &names {
+        text.push_str(name);
+        text.push(':');
+        push_header(&mut text, parts.headers, name);
+        text.push('\n');
+    }
+    text.push('\n');
+    push_joined(&mut text, ";", names);
+    text.push('\n');
+    text.push_str(parts.payload_hash);
+    text
 }
 
 /// Removes `.`, `..` and empty segments, then encodes each segment as it stood on the wire.
-pub(crate) fn canonical_path(wire: &str) -> String {
+fn push_path(text: &mut String, wire: &str) {
     let mut segments: Vec<&str> = Vec::new();
     for segment in wire.split('/') {
         match segment {
@@ -55,13 +63,14 @@ pub(crate) fn canonical_path(wire: &str) -> String {
             name => segments.push(name),
         }
     }
-    let trailing = wire.ends_with('/') || wire.ends_with("/.") || wire.ends_with("/..");
-    let mut path = String::from("/");
-    path.push_str(&segments.join("/"));
-    if trailing && !segments.is_empty() {
-        path.push('/');
+    for segment in &segments {
+        text.push('/');
+        text.extend(percent_encode(segment.as_bytes(), RESERVED));
     }
-    percent_encode(path.as_bytes(), RESERVED_IN_PATH).to_string()
+    let trailing = wire.ends_with('/') || wire.ends_with("/.") || wire.ends_with("/..");
+    if trailing || segments.is_empty() {
+        text.push('/');
+    }
 }
 
 /// Sorts the parameters by encoded name, then encoded value; without the signature itself.
@@ -93,21 +102,35 @@ fn re_encode(text: &str) -> String {
 }
 
 /// Values of one header, each with its spaces collapsed, joined by commas in the order they came.
-fn canonical_header(headers: &HeaderMap, name: &str) -> String {
-    let values = headers.get_all(name).iter().map(|value| {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
-    });
-    values.collect::<Vec<_>>().join(",")
+fn push_header(text: &mut String, headers: &HeaderMap, name: &str) {
+    for (index, value) in headers.get_all(name).iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        push_joined(text, " ", String::from_utf8_lossy(value.as_bytes()).split_ascii_whitespace());
+    }
+}
+
+fn push_joined<'part>(text: &mut String, separator: &str, parts: impl IntoIterator<Item = &'part str>) {
+    for (index, part) in parts.into_iter().enumerate() {
+        if index > 0 {
+            text.push_str(separator);
+        }
+        text.push_str(part);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical_path, canonical_query, decode_query};
+    use super::{canonical_query, decode_query, push_path};
 
     #[test]
     fn paths_are_normalised_and_encoded_once_more() {
-        let check = |wire, expected| assert_eq!(canonical_path(wire), expected, "{wire}");
+        let check = |wire, expected| {
+            let mut path = String::new();
+            push_path(&mut path, wire);
+            assert_eq!(path, expected, "{wire}");
+        };
         check("", "/");
         check("/", "/");
         check("//", "/");

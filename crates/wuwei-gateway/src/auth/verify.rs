@@ -145,9 +145,8 @@ fn check_time(claim: &Claim, now: OffsetDateTime) -> Result<(), AuthError> {
         Some(seconds) => Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)),
         None => SKEW,
     };
-    let at = basic_time(claim.at);
     if claim.at < now - validity {
-        let earliest = basic_time(now - validity);
+        let (at, earliest) = (basic_time(claim.at), basic_time(now - validity));
         return Err(AuthError::Refused(format!(
             "Signature expired: {at} is now earlier than {earliest} ({} - {})",
             basic_time(now),
@@ -155,7 +154,7 @@ fn check_time(claim: &Claim, now: OffsetDateTime) -> Result<(), AuthError> {
         )));
     }
     if claim.at > now + SKEW {
-        let latest = basic_time(now + SKEW);
+        let (at, latest) = (basic_time(claim.at), basic_time(now + SKEW));
         return Err(AuthError::Refused(format!(
             "Signature not yet current: {at} is still later than {latest} ({} + {})",
             basic_time(now),

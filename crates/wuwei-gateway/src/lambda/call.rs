@@ -22,7 +22,7 @@ pub(crate) struct Call {
     pub(crate) members: Map<String, Value>,
     /// Body of the operations that take a raw one.
     pub(crate) payload: Option<Bytes>,
-    /// Headers with lower-case names.
+    /// AWS's own headers, with lower-case names.
     pub(crate) headers: Vec<(String, String)>,
     /// The function that the call is about.
     pub(crate) target: Option<Target>,
@@ -56,7 +56,7 @@ impl Call {
         self.members.get(name).and_then(Value::as_bool).unwrap_or_default()
     }
 
-    /// A header, by its lower-case name.
+    /// One of AWS's own headers, by its lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -55,7 +55,7 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         AdmitError::Auth(error) => error.into(),
         AdmitError::Body(error) => ApiError::body(&error, operation.name()),
     })?;
-    let headers = exchange.header_pairs();
+    let headers = exchange.aws_headers();
     let request = RequestParts { labels: &labels, query: &query, headers: &headers, body };
     let input = model.bind(operation, &request).map_err(|error| ApiError::serialization(error.message))?;
     model.validate(operation, &input).map_err(ApiError::violations)?;

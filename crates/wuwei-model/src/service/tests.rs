@@ -124,3 +124,18 @@ fn a_table_or_overlay_that_does_not_hold_together_is_refused() {
     check(empty, &overlay.replace(r#""statuses": {}"#, r#""statuses": {"A": {}}"#), stray);
     check(empty, &overlay.replace(r#""exceptions": {}"#, r#""exceptions": {"A": "read"}"#), stray);
 }
+
+#[test]
+fn inputs_are_bound_from_headers_of_aws_only() {
+    // The gateway gives no others to `bind`.
+    let model = ServiceModel::lambda();
+    let mut count = 0;
+    for operation in model.operations() {
+        let members = model.get(operation.input).kind.members();
+        for member in members.iter().filter(|member| member.location == super::table::Location::Header) {
+            assert!(member.wire_name.starts_with("x-amz"), "`{}` of {}", member.wire_name, operation.name());
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "{count} headers");
+}

@@ -70,17 +70,18 @@ impl<'model> Found<'model> {
     }
 
     fn member(&mut self, member: &'model Member, fields: &Map<String, Value>, parent: &str) {
-        let path = text::path(parent, &member.name);
+        let path = || text::path(parent, &member.name);
         let Some(value) = fields.get(&member.name).filter(|value| !value.is_null()) else {
             if member.required {
+                let path = path();
                 self.push(format!("Value null at '{path}' failed to satisfy constraint: {NOT_NULL}"));
             }
             return;
         };
         let shape = self.model.get(member.shape);
         match &member.rule {
-            Some(rule) if rule.holds_for(value) => self.rule(rule, shape, value, &path),
-            Some(_) | None => self.value(shape, value, &path),
+            Some(rule) if rule.holds_for(value) => self.rule(rule, shape, value, &path()),
+            Some(_) | None => self.value(shape, value, &path()),
         }
     }
 
