@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MINUTES ?= 60
 STARTS ?= 10000
-.PHONY: help demo test test-vm test-starts soak build lint audit bench bench-quick
+.PHONY: help demo test test-vm test-starts soak build lint audit bench bench-quick fuzz miri
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,3 +38,9 @@ bench: ## Measure wuwei beside bare floors and peers, about half an hour (ONLY=c
 
 bench-quick: ## The same in about 8 minutes with too few samples to quote; writes bench/results/latest.md
 	@scripts/bench.sh --quick
+
+fuzz: ## Run each fuzz target in turn, MINUTES (30) long each; writes docs/fuzzing.md
+	@scripts/fuzz.sh
+
+miri: ## Run the tests that Miri can, with a nightly Rust: undefined behaviour in and around `sys`
+	@scripts/miri.sh

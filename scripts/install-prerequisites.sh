@@ -29,6 +29,8 @@ else
 fi
 # Networks of functions; not always in the PATH of others than root.
 PATH=$PATH:/usr/sbin:/sbin command -v nft >/dev/null || need nftables
+# `/tmp` of functions.
+PATH=$PATH:/usr/sbin:/sbin command -v mkfs.ext4 >/dev/null || need e2fsprogs
 if [ "$purpose" = test ]; then
     command -v node >/dev/null || need nodejs
     command -v npm >/dev/null || need npm

@@ -49,7 +49,7 @@ def processes(server: Server, functions: Functions) -> dict[str, Process]:
     functions.call(functions.deploy_python(ECHO), 1)
     first, runtime = next(sandboxes(server.pid))
     until(lambda: zygote(server.pid) is not None, "there is a Python to fork from")
-    found = {name: helper(server.pid, name) for name in ("steward", "launcher", "filler")}
+    found = {name: helper(server.pid, name) for name in ("steward", "launcher", "filler", "keeper")}
     found |= {"mounter": mounter(server.pid), "zygote": zygote(server.pid)}
     pids = {"server": server.pid, **found, FIRST_PROCESS: first, RUNTIME: runtime}
     return {name: Process.of(pid) for name, pid in pids.items() if pid is not None}

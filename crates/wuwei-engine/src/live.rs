@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use wuwei_model::{ColdStart, limits};
-use wuwei_sandbox::{Instance, Usage};
+use wuwei_sandbox::{Instance, TemporaryFiles, Usage};
 
 use crate::collaborators::{CodeInUse, InstanceLog};
 use crate::engine::STOP_LIMIT;
@@ -22,6 +22,8 @@ pub(crate) struct Live {
     pub(crate) code: CodeInUse,
     /// Started ahead of any call.
     pub(crate) provisioned: bool,
+    /// Its `/tmp`, which survives its runtimes.
+    pub(crate) temporary_files: TemporaryFiles,
     /// When the runtime was started.
     began: Instant,
     frozen: bool,
@@ -50,6 +52,7 @@ impl Live {
             log,
             code,
             provisioned: false,
+            temporary_files: TemporaryFiles::default(),
             began: Instant::now(),
             frozen: false,
             cold_start: None,

@@ -114,6 +114,7 @@ async fn launch(
         handler: function.settings.handler.clone(),
         memory_mb: function.settings.memory_mb,
         ephemeral_mb: function.settings.ephemeral_mb,
+        temporary_files: live.temporary_files.clone(),
         egress: shared.code.egress(&function.key),
     };
     let began = Instant::now();

@@ -3,6 +3,8 @@
 mod authorization;
 mod canonical;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod glob;
 mod instant;
 mod permission;

@@ -21,6 +21,8 @@ mod urls;
 mod wire;
 
 pub use auth::AuthMode;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use auth::fuzzing::signature as fuzz_signature;
 pub use gateway::{Gateway, GatewayOptions, RuntimeInfo};
 pub use lambda::lambda_api_page;
 pub use relay::{FunctionLine, Relays};

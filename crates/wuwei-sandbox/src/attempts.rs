@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::defence::{Defence, Defences};
 use crate::frames::{Assignment, assignment};
 use crate::helper::HelperStarter;
-use crate::host::{LauncherClient, LauncherOptions, launch};
+use crate::host::{LauncherClient, LauncherOptions, Outfit, launch};
 use crate::instance::Usage;
 use crate::launcher::{Ahead, Bind, Isolation, LaunchRequest, Setup};
 use crate::process::{ProcessControls, SandboxedProcess};
@@ -180,11 +180,12 @@ async fn start_program(client: &Arc<LauncherClient>, attempt: Launch, covered: &
     let (is_ahead, is_forked) = (attempt.ahead, attempt.forked);
     let mut request = request(attempt);
     if !is_ahead {
-        return launch(client, request, None).await;
+        return launch(client, request, Outfit::default()).await;
     }
     let handler = if is_forked { forked::hand_over(&mut request, covered)? } else { "" };
     let becoming = Becoming {
         binds: std::mem::take(&mut request.binds),
+        temporary: None,
         memory_mb: request.memory_mb,
         frame: assignment(&Assignment { environment: &request.environment, handler, working_directory: "/" }),
         defences: request.defences.clone(),
@@ -198,7 +199,10 @@ async fn start_program(client: &Arc<LauncherClient>, attempt: Launch, covered: &
     if is_forked {
         forked::boot(&mut request, covered);
     }
-    Blank::build(client, request, None).await?.become_instance(client, becoming).await
+    Blank::build(client, request, Outfit::default(), crate::TemporaryFiles::default())
+        .await?
+        .become_instance(client, becoming)
+        .await
 }
 
 async fn attempt(client: Arc<LauncherClient>, attempt: Launch, covered: PathBuf, levers: Levers) -> io::Result<()> {
@@ -266,6 +270,7 @@ fn request(launch: Launch) -> LaunchRequest {
         binds: launch.binds.into_iter().map(|(source, target)| Bind { source, target }).collect(),
         memory_mb: launch.memory_mb,
         ephemeral_mb: launch.ephemeral_mb,
+        temporary: false,
         control: launch.control,
         runtime_api: false,
         relay: false,

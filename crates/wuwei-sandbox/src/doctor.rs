@@ -14,10 +14,11 @@ use crate::sandbox::{Sandbox, SandboxOptions};
 pub async fn examine(options: SandboxOptions) -> Vec<Finding> {
     let facts = HostFacts::read();
     let runtimes = findings::of_runtimes(&options.runtimes);
-    let mut egress = None;
+    let (mut egress, mut temporary) = (None, None);
     let attempt = match Sandbox::start(options).await {
         Ok(sandbox) => {
             egress = Some(findings::of_egress(sandbox.egress_lack()));
+            temporary = Some(findings::of_temporary(sandbox.temporary_lack()));
             sandbox.shut_down().await;
             None
         }
@@ -26,6 +27,7 @@ pub async fn examine(options: SandboxOptions) -> Vec<Finding> {
     let mut findings = vec![findings::of_attempt(attempt.as_deref(), facts.root)];
     findings.extend(findings::of_host(&facts, attempt.is_none()));
     findings.extend(egress);
+    findings.extend(temporary);
     findings.push(runtimes);
     findings
 }

@@ -21,8 +21,12 @@ use wuwei_model::EgressPolicy;
 
 pub(crate) use client::{FillerClient, FillerOptions, Network};
 pub use filler::run_filler;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use names::fuzzing::egress_names;
 #[cfg(test)]
 pub(crate) use plan::ROUTER;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use protocol::{Event as FillerEvent, Request as FillerRequest};
 pub(crate) use registry::Lease;
 
 /// What functions may reach, and how networks for that are made.

@@ -28,25 +28,29 @@ use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
-use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
 
 use crate::defence::{Defence, stands};
 use crate::instance::Invocation;
 
 pub(crate) mod assignment;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 
 /// Bytes before the payload.
 pub(crate) const HEADER_BYTES: usize = 5;
+/// Longest document. Fuzz targets reach a shorter one more often.
+pub(crate) const DOCUMENT_BYTES_MAX: usize =
+    if cfg!(feature = "fuzzing") { 4 * 1024 } else { wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX };
 /// Longest log entry that an answer carries.
-const LOG_BYTES_MAX: usize = 256 * 1024;
+const LOG_BYTES_MAX: usize = if cfg!(feature = "fuzzing") { 1024 } else { 256 * 1024 };
 /// Longest request id: its length is one byte.
 const ID_BYTES_MAX: usize = 255;
 /// What an answer's payload has beside id, log entry and document.
 const ANSWER_FIXED_BYTES: usize = 1 + 4;
 /// A payload that claims more is refused unread.
-const PAYLOAD_BYTES_MAX: usize = SYNC_RESPONSE_BYTES_MAX + LOG_BYTES_MAX + ID_BYTES_MAX + ANSWER_FIXED_BYTES;
+const PAYLOAD_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + LOG_BYTES_MAX + ID_BYTES_MAX + ANSWER_FIXED_BYTES;
 /// First read: most answers fit.
 const FIRST_READ_BYTES: usize = 8 * 1024;
 /// Towards the runtime: an invocation.
@@ -308,7 +312,7 @@ fn parse(kind: AnswerKind, mut payload: Bytes) -> Result<Answer, FrameError> {
     if log.len() > LOG_BYTES_MAX {
         return Err(FrameError::Malformed);
     }
-    if payload.len() > SYNC_RESPONSE_BYTES_MAX && stands(Defence::AnswerLimit) {
+    if payload.len() > DOCUMENT_BYTES_MAX && stands(Defence::AnswerLimit) {
         return Err(FrameError::TooLarge(payload.len() as u64));
     }
     Ok(Answer { kind, request_id, log, document: payload })

@@ -20,10 +20,11 @@ use crate::defence::Defences;
 use crate::egress::{Lease, Network};
 use crate::helper::HelperStarter;
 use crate::instance::ProcessExit;
-use crate::launcher::{Bind, Isolation, LaunchRequest, Setup};
+use crate::launcher::{Isolation, LaunchRequest, Setup};
 use crate::process::{ProcessControls, SandboxedProcess};
 
 pub(crate) use client::LauncherClient;
+pub(crate) use mounter::Shown;
 
 /// Why the launcher cannot build sandboxes on this host.
 #[derive(Debug, Error)]
@@ -53,8 +54,8 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// Shows the function's files in the sandbox.
-    pub(crate) async fn show(&self, client: &LauncherClient, binds: Vec<Bind>, defences: Defences) -> io::Result<()> {
-        client.show(binds, &self.namespace, defences).await
+    pub(crate) async fn show(&self, client: &LauncherClient, shown: Shown, defences: Defences) -> io::Result<()> {
+        client.show(shown, &self.namespace, defences).await
     }
 
     /// Raises the sandbox's limits to the function's.
@@ -63,38 +64,47 @@ impl Reach {
     }
 }
 
-/// Asks the launcher for one sandbox and waits until it stands (its program has been started). It gets the network, or
-/// an empty one.
+/// What a sandbox gets that others have made.
+#[derive(Default)]
+pub(crate) struct Outfit {
+    /// Its network; else an empty one.
+    pub(crate) network: Option<Network>,
+    /// A mount for `/tmp`; else that is in memory.
+    pub(crate) temporary: Option<OwnedFd>,
+}
+
+/// Asks the launcher for one sandbox and waits until it stands (its program has been started).
 pub(crate) async fn launch(
     client: &Arc<LauncherClient>,
     request: LaunchRequest,
-    network: Option<Network>,
+    outfit: Outfit,
 ) -> io::Result<SandboxedProcess> {
-    Ok(stand(client, request, network).await?.0)
+    Ok(stand(client, request, outfit).await?.0)
 }
 
 /// As [`launch`], for a sandbox that waits for its function.
 pub(crate) async fn launch_ahead(
     client: &Arc<LauncherClient>,
     request: LaunchRequest,
-    network: Option<Network>,
+    outfit: Outfit,
 ) -> io::Result<(SandboxedProcess, Reach)> {
-    let (process, reach) = stand(client, request, network).await?;
+    let (process, reach) = stand(client, request, outfit).await?;
     Ok((process, reach.ok_or_else(|| io::Error::other("a sandbox was not built ahead"))?))
 }
 
 async fn stand(
     client: &Arc<LauncherClient>,
     request: LaunchRequest,
-    network: Option<Network>,
+    outfit: Outfit,
 ) -> io::Result<(SandboxedProcess, Option<Reach>)> {
+    let Outfit { network, temporary } = outfit;
     let (network, lease) = network.map(|network| (network.namespace, network.lease)).unzip();
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let (output, output_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&output, true)?;
     let wanted = [request.runtime_api, request.relay];
-    let started = client.launch(request, &theirs.into(), &output_end, network.as_ref()).await?;
+    let started = client.launch(request, &theirs.into(), &output_end, temporary.as_ref(), network.as_ref()).await?;
     if let Some(lease) = &lease {
         end_without_network(lease, started.exit.clone(), Arc::downgrade(&started.controls));
     }
@@ -150,6 +160,7 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         binds: Vec::new(),
         memory_mb: wuwei_model::limits::MEMORY_MB_MIN,
         ephemeral_mb: wuwei_model::limits::EPHEMERAL_MB_MIN,
+        temporary: false,
         control: false,
         runtime_api: isolation == Isolation::Full,
         relay: isolation == Isolation::Full,
@@ -158,7 +169,7 @@ pub(crate) async fn probe(client: &Arc<LauncherClient>, isolation: Isolation) ->
         defences: Defences::default(),
     };
     let unavailable = |error: io::Error| StartSandboxError::Unavailable(error.to_string());
-    let mut process = launch(client, request, None).await.map_err(unavailable)?;
+    let mut process = launch(client, request, Outfit::default()).await.map_err(unavailable)?;
     let exit = process.exit.wait_for(Option::is_some).await.map(|exit| *exit);
     match exit {
         Ok(Some(ProcessExit::Code(0))) => Ok(()),

@@ -13,6 +13,7 @@ use wuwei_model::{EgressPolicy, InvocationId, Runtime};
 use crate::relay::InstanceIdentity;
 use crate::stock::StockSnapshot;
 use crate::stream::StreamSink;
+use crate::temporary::TemporaryFiles;
 
 /// All that is needed to start one execution environment. `Debug` shows nothing of the environment.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub struct InstanceSpec {
     pub memory_mb: u32,
     /// Size of `/tmp`, in MB.
     pub ephemeral_mb: u32,
+    /// What is in `/tmp` already: the files of the same environment, when its runtime is started again.
+    pub temporary_files: TemporaryFiles,
     /// What it may reach; the server's default when there is none.
     pub egress: Option<EgressPolicy>,
 }

@@ -5,6 +5,8 @@
 
 mod channel;
 mod enclosure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod mounter;
 mod mounts;
 mod process;
@@ -21,5 +23,6 @@ pub use process::{run_launcher, run_launcher_for};
 pub(crate) use protocol::{
     Ahead, Bind, Event, Isolation, LaunchRequest, MountAnswer, MountOrder, Request, Setup, ZygoteKind,
 };
+pub(crate) use template::{SANDBOX_GID, SANDBOX_UID};
 pub use users::HOST_USERS;
 pub(crate) use users::{HostUsers, claim_name};

@@ -9,6 +9,8 @@ mod discovery;
 pub mod doctor;
 mod egress;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod helper;
 mod host;
 mod instance;
@@ -28,6 +30,7 @@ mod steward;
 mod stock;
 mod stream;
 mod sys;
+mod temporary;
 mod way;
 
 pub use discovery::{NodeInterpreter, OfferedRuntime, PythonInterpreter, Runtimes, SearchPaths};
@@ -45,7 +48,10 @@ pub use startup::{LANGUAGE, LIBRARY_PATH, PYTHON_PATH, TIME_ZONE};
 pub use steward::{Appointment, HelperCommands, Steward, run_steward};
 pub use stock::{StockOptions, StockSnapshot};
 pub use stream::{StreamPart, StreamSink};
+pub use temporary::{TemporaryFiles, run_keeper};
 pub use way::open_way_to;
 
 /// Whether this build can leave out defences of a sandbox: true only in builds for the suite of attempts.
 pub const HAS_DEFENCE_SWITCHES: bool = cfg!(feature = "defence-switches");
+/// Whether this build opens its parsers to fuzz targets: true only in builds of `fuzz/`.
+pub const HAS_FUZZING_DOORS: bool = cfg!(feature = "fuzzing");

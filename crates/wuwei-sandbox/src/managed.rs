@@ -12,6 +12,8 @@ use crate::process::SandboxedProcess;
 use crate::runtimes::race::{First, Watched, deadline_in, exit_of, has_ended};
 use parts::{Parts, Streamed};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod node_tests;
 mod parts;

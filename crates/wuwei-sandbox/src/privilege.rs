@@ -46,9 +46,15 @@ pub(crate) fn of_filler() -> CapabilitySet {
     CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN | CapabilitySet::NET_BIND_SERVICE
 }
 
+/// What a keeper needs: devices and mounts; and the files of the data directory, and the root of an image, whoever owns
+/// them.
+pub(crate) fn of_keeper() -> CapabilitySet {
+    CapabilitySet::SYS_ADMIN | CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER
+}
+
 /// What a steward needs: what those that it starts keep, to let them empty the rest, and to make and remove control groups.
 pub(crate) fn of_steward() -> CapabilitySet {
-    of_launcher(Isolation::Full, false) | of_launcher(Isolation::Reduced, false) | of_filler()
+    of_launcher(Isolation::Full, false) | of_launcher(Isolation::Reduced, false) | of_filler() | of_keeper()
 }
 
 /// Gives up every capability but these, for good: none comes back by executing a program.

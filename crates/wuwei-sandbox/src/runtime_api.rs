@@ -17,6 +17,8 @@ use exchange::Exchange;
 mod body;
 pub(crate) mod document;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod requests;
 mod responses;
 mod server;

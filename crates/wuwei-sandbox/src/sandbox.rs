@@ -14,7 +14,7 @@ use crate::defence::Defences;
 use crate::discovery::Runtimes;
 use crate::egress::{Egress, EgressOptions, FillerOptions};
 use crate::helper::HelperStarter;
-use crate::host::{LauncherClient, LauncherOptions, StartSandboxError, launch, probe};
+use crate::host::{LauncherClient, LauncherOptions, Outfit, StartSandboxError, launch, probe};
 use crate::instance::{ExpectedInstance, Instance, InstanceFactory, InstanceSpec, LaunchError};
 use crate::launcher::{Bind, Isolation, LaunchRequest, RELAY_PORT, RUNTIME_API_PORT, Setup};
 use crate::process::SandboxedProcess;
@@ -22,6 +22,7 @@ use crate::relay::{Relay, RelayServer, RelayService, announce};
 use crate::runtimes::{RuntimeLayout, instance_of, runtime_files};
 use crate::steward::{Helper, Steward};
 use crate::stock::{Stock, StockOptions, StockSnapshot, Supplies};
+use crate::temporary::{KeeperOptions, Temporaries};
 
 /// Where a function's layers are.
 const LAYERS: &str = "/opt";
@@ -54,6 +55,8 @@ pub struct SandboxOptions {
     pub egress: EgressOptions,
     /// What stands ready before anybody asks for it (full isolation only).
     pub stock: StockOptions,
+    /// Arguments of a keeper, where the program is the launcher's; without them `/tmp` is in memory.
+    pub keeper_arguments: Option<Vec<String>>,
 }
 
 /// Starts instances in sandboxes.
@@ -66,6 +69,7 @@ pub struct Sandbox {
     egress: Arc<Egress>,
     /// Full isolation only.
     stock: Option<Stock>,
+    temporaries: Arc<Temporaries>,
 }
 
 impl Sandbox {
@@ -95,6 +99,11 @@ impl Sandbox {
             let starter = starter_of(options.steward.as_ref(), Helper::Filler).unwrap_or(own);
             FillerOptions { starter, server: server.clone(), stocked: options.egress.default.clone() }
         });
+        let keeper = options.keeper_arguments.filter(|_| isolation == Isolation::Full).map(|arguments| {
+            let own = HelperStarter::Own { program: options.launcher_program.clone(), arguments };
+            let starter = starter_of(options.steward.as_ref(), Helper::Keeper).unwrap_or(own);
+            KeeperOptions { starter, directory: run_dir.clone() }
+        });
         let setup = Setup { server, template: run_dir.join("root"), isolation };
         let own = HelperStarter::Own { program: options.launcher_program, arguments: options.launcher_arguments };
         let starter = starter_of(options.steward.as_ref(), Helper::Launcher).unwrap_or(own);
@@ -103,19 +112,28 @@ impl Sandbox {
             client.shut_down().await;
             return Err(error);
         }
-        let egress = Arc::new(Egress::start(options.egress.default, filler).await);
+        let (egress, temporaries) =
+            tokio::join!(Egress::start(options.egress.default, filler), Temporaries::start(keeper));
+        let (egress, temporaries) = (Arc::new(egress), Arc::new(temporaries));
         let stock = (isolation == Isolation::Full && options.stock.blanks_max > 0).then(|| {
-            let (client, egress, runtime_dir) = (Arc::clone(&client), Arc::clone(&egress), runtime_dir.clone());
-            Stock::start(Supplies { client, egress, runtime_dir }, options.stock)
+            let (client, runtime_dir) = (Arc::clone(&client), runtime_dir.clone());
+            let (egress, temporaries) = (Arc::clone(&egress), Arc::clone(&temporaries));
+            Stock::start(Supplies { client, egress, temporaries, runtime_dir }, options.stock)
         });
-        let relays = OnceLock::new();
-        Ok(Self { client, runtimes: options.runtimes, runtime_dir, mode: options.mode, relays, egress, stock })
+        let (runtimes, mode, relays) = (options.runtimes, options.mode, OnceLock::new());
+        Ok(Self { client, runtimes, runtime_dir, mode, relays, egress, stock, temporaries })
     }
 
     /// Why functions have the policy `none`, whatever theirs is; nothing where policies hold.
     #[must_use]
     pub fn egress_lack(&self) -> Option<&str> {
         self.egress.lack()
+    }
+
+    /// Why `/tmp` of functions is in memory, and counts as theirs; nothing where it is on the disk.
+    #[must_use]
+    pub fn temporary_lack(&self) -> Option<&str> {
+        self.temporaries.lack()
     }
 
     /// Gives the instances that are started from now on a way back to the platform; only the first call counts.
@@ -132,6 +150,7 @@ impl Sandbox {
         }
         self.client.shut_down().await;
         self.egress.shut_down().await;
+        self.temporaries.shut_down().await;
     }
 
     fn request(&self, spec: InstanceSpec, layout: &RuntimeLayout) -> LaunchRequest {
@@ -153,6 +172,7 @@ impl Sandbox {
             binds,
             memory_mb: spec.memory_mb,
             ephemeral_mb: spec.ephemeral_mb,
+            temporary: false,
             control: !layout.needs_runtime_api,
             runtime_api: false,
             relay: false,
@@ -193,6 +213,10 @@ impl Sandbox {
             SandboxMode::Full => self.egress.network(spec.egress.as_ref()).await?,
             SandboxMode::Reduced => None,
         };
+        let temporary = match self.mode {
+            SandboxMode::Full => self.temporaries.mount(&spec.temporary_files, spec.ephemeral_mb).await,
+            SandboxMode::Reduced => None,
+        };
         let mut request = self.request(spec, layout);
         let mut outside = Outside::default();
         let mut runtime_api_address = None;
@@ -221,7 +245,7 @@ impl Sandbox {
         if let Some(relay) = &relay {
             announce(&mut request.environment, relay.as_ref(), &relay_address);
         }
-        let mut process = launch(&self.client, request, network).await?;
+        let mut process = launch(&self.client, request, Outfit { network, temporary }).await?;
         process.runtime_api = process.runtime_api.or(outside.runtime_api);
         let relay_listener = process.relay_listener.take().or(outside.relay);
         serve_relay(&mut process, relay_listener, relay);

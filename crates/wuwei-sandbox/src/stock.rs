@@ -19,6 +19,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::host::Outfit;
+use crate::temporary::TemporaryFiles;
 pub(crate) use blank::{Becoming, Blank, Supplies};
 pub(crate) use profile::{Profile, Wanted};
 use shelves::Shelves;
@@ -144,7 +146,9 @@ impl Drop for GivenWay {
 impl Supplies {
     async fn build(&self, profile: &Profile) -> io::Result<Blank> {
         let network = self.egress.network(Some(profile.egress())).await?;
-        Blank::build(&self.client, profile.request(&self.runtime_dir), network).await
+        let files = TemporaryFiles::default();
+        let temporary = self.temporaries.mount(&files, profile.ephemeral_mb()).await;
+        Blank::build(&self.client, profile.request(&self.runtime_dir), Outfit { network, temporary }, files).await
     }
 }
 

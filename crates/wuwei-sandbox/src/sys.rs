@@ -8,6 +8,7 @@ mod clone;
 mod descriptors;
 mod execute;
 mod landlock;
+mod loop_device;
 mod mount;
 mod namespace;
 mod network;
@@ -20,7 +21,8 @@ pub(crate) use descriptors::{
 };
 pub(crate) use execute::execute;
 pub(crate) use landlock::landlock_version;
-pub(crate) use mount::{MountAttributes, set_mount_attributes};
+pub(crate) use loop_device::{attach_loop_device, give_file_system_up};
+pub(crate) use mount::{MountAttributes, map_owners, owner_of_namespace, set_mount_attributes};
 pub(crate) use namespace::{enter_new_mount_namespace, enter_new_network_namespace};
 pub(crate) use network::bring_loopback_up;
 pub(crate) use seccomp::{FilterInstruction, install_filter};

@@ -26,6 +26,8 @@ pub use functions::{AccountUsage, DamagedRecordError, Function, Functions, Guara
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};
 pub use layers::{Layer, Layers};
 pub use lock::{DataDirectoryError, DirectoryLock};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use packages::fuzzing::package as fuzz_package;
 pub use packages::{AdmittedPackage, PackageError, PackageUse, Packages};
 pub use schema::SchemaError;
 pub use sqlite::OpenDatabaseError;

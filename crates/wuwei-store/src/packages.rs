@@ -4,6 +4,8 @@
 //! no function refers to it and nobody uses it any more; what a crash leaves goes at the next start.
 
 mod entry_name;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod links;
 mod merge;
 mod plan;

@@ -98,6 +98,9 @@ pub(crate) enum Command {
     /// Makes networks for the server; started by it
     #[command(name = "__filler", hide = true)]
     Filler(HelperOptions),
+    /// Makes file systems for the server; started by it
+    #[command(name = "__keeper", hide = true)]
+    Keeper(HelperOptions),
 }
 
 /// What a steward appoints.

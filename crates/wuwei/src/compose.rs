@@ -21,6 +21,8 @@ pub(crate) const LAUNCHER_COMMAND: &str = "__launcher";
 const FILLER_COMMAND: &str = "__filler";
 /// Hidden command under which the binary becomes a steward.
 pub(crate) const STEWARD_COMMAND: &str = "__steward";
+/// Hidden command under which the binary becomes a keeper.
+const KEEPER_COMMAND: &str = "__keeper";
 
 /// A sandbox that is ready to start instances.
 pub(crate) struct ComposedSandbox {
@@ -119,8 +121,13 @@ pub(crate) async fn compose_sandbox(
                 "reduced sandbox as an ordinary user: functions run as your user and can read the server's keys"
             );
         }
-    } else if let Some(lack) = sandbox.egress_lack() {
-        tracing::warn!(lack, "functions have no network, whatever their policy says: see `wuwei doctor`");
+    } else {
+        if let Some(lack) = sandbox.egress_lack() {
+            tracing::warn!(lack, "functions have no network, whatever their policy says: see `wuwei doctor`");
+        }
+        if let Some(lack) = sandbox.temporary_lack() {
+            tracing::warn!(lack, "`/tmp` of functions is in memory and counts as theirs: see `wuwei doctor`");
+        }
     }
     Ok(ComposedSandbox { sandbox: Arc::new(sandbox), runtimes })
 }
@@ -128,7 +135,7 @@ pub(crate) async fn compose_sandbox(
 /// The body of the hidden `__steward` command: this process becomes the steward and ends with it.
 pub(crate) fn run_steward() -> Result<Exit, Failure> {
     crate::up::start_telemetry(None)?;
-    let commands = HelperCommands { launcher: LAUNCHER_COMMAND, filler: FILLER_COMMAND };
+    let commands = HelperCommands { launcher: LAUNCHER_COMMAND, filler: FILLER_COMMAND, keeper: KEEPER_COMMAND };
     wuwei_sandbox::run_steward(commands).map_err(|error| Failure::local("cannot run the steward").because(error))?;
     Ok(Exit::Done)
 }
@@ -155,6 +162,13 @@ pub(crate) fn run_filler(options: &HelperOptions) -> Result<Exit, Failure> {
 fn appointment_of(options: &HelperOptions) -> Option<Appointment> {
     let (server, first_user) = options.server.clone().zip(options.first_user)?;
     Some(Appointment { server, first_user })
+}
+
+/// The body of the hidden `__keeper` command: this process becomes the keeper and ends with it.
+pub(crate) fn run_keeper() -> Result<Exit, Failure> {
+    crate::up::start_telemetry(None)?;
+    wuwei_sandbox::run_keeper().map_err(|error| Failure::local("cannot make `/tmp` of functions").because(error))?;
+    Ok(Exit::Done)
 }
 
 /// What this host offers to sandboxes.
@@ -188,6 +202,7 @@ fn options(
         runtimes,
         egress: EgressOptions { filler_arguments: Some(vec![FILLER_COMMAND.to_owned()]), default: egress },
         stock: StockOptions::default(),
+        keeper_arguments: Some(vec![KEEPER_COMMAND.to_owned()]),
     }
 }
 

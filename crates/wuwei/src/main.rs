@@ -23,7 +23,7 @@ use failure::{Exit, Failure};
 use output::Console;
 
 /// Nothing of this program can leave out a defence of a sandbox: only the suite of attempts is built with that.
-const _: () = assert!(!wuwei_sandbox::HAS_DEFENCE_SWITCHES);
+const _: () = assert!(!wuwei_sandbox::HAS_DEFENCE_SWITCHES && !wuwei_sandbox::HAS_FUZZING_DOORS);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -44,6 +44,7 @@ fn run(arguments: Arguments, console: Console) -> Result<Exit, Failure> {
         Command::Steward => return compose::run_steward(),
         Command::Launcher(options) => return compose::run_launcher(options),
         Command::Filler(options) => return compose::run_filler(options),
+        Command::Keeper(_) => return compose::run_keeper(),
         _ => {}
     }
     let environment = Environment::read();
@@ -87,5 +88,6 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Steward => compose::run_steward(),
         Command::Launcher(options) => compose::run_launcher(&options),
         Command::Filler(options) => compose::run_filler(&options),
+        Command::Keeper(_) => compose::run_keeper(),
     }
 }

@@ -59,6 +59,7 @@ impl Conversations {
             runtimes: runtimes.clone(),
             egress: EgressOptions { filler_arguments: None, default: EgressPolicy::None },
             stock: StockOptions::default(),
+            keeper_arguments: None,
         };
         Ok(Self { sandbox: Sandbox::start(options).await.map_err(io::Error::other)?, runtimes })
     }
@@ -111,6 +112,7 @@ impl Conversations {
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             memory_mb: 256,
             ephemeral_mb: 512,
+            temporary_files: crate::TemporaryFiles::default(),
             egress: None,
         })
     }

@@ -211,6 +211,20 @@ pub(super) fn of_egress(lack: Option<&str>) -> Finding {
     }
 }
 
+pub(super) fn of_temporary(lack: Option<&str>) -> Finding {
+    match lack {
+        None => Finding::good("/tmp", "on the disk of the data directory: its files do not count as memory"),
+        Some(reason) => Finding::lacking(
+            "/tmp",
+            Status::Degraded,
+            reason,
+            "/tmp of functions is in memory: what they write there counts as theirs, and is gone after a crash",
+            "run wuwei as root with e2fsprogs installed (apt-get install e2fsprogs), on a kernel with ext4 and loop \
+             devices, with the data directory on a disk",
+        ),
+    }
+}
+
 pub(super) fn of_runtimes(runtimes: &Runtimes) -> Finding {
     let found = runtimes.found();
     let (costs, fix) = match (found.contains("python"), found.contains("nodejs")) {

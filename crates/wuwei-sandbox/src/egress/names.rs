@@ -21,6 +21,8 @@ use message::{Question, Refusal, addresses, is_truncated, parse_question, refuse
 use resolvers::Resolvers;
 
 mod admissions;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod message;
 mod resolvers;
 

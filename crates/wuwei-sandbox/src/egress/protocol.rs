@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Server to filler.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// First message; answered by `Ready` or `Unable`.
     Setup {
         /// Names what belongs to this server on the host.
@@ -34,7 +34,7 @@ pub(super) enum Request {
 
 /// Filler to server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// Set up. Comes with the sockets on which sandboxes ask for names: UDP, then TCP.
     Ready,
     /// Not set up; the filler exits.

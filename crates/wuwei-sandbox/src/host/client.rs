@@ -11,13 +11,13 @@ use tokio::net::UnixDatagram;
 use tokio::sync::{oneshot, watch};
 
 use super::controls::RemoteControls;
-use super::mounter::MounterClient;
+use super::mounter::{MounterClient, Shown};
 use super::{LauncherOptions, Reach, StartSandboxError};
 use crate::cgroup::{LimitFile, Meter, MeterFile};
 use crate::defence::Defences;
 use crate::helper::HelperProcess;
 use crate::instance::{ProcessExit, Usage};
-use crate::launcher::{Bind, Event, LaunchRequest, Received, Request, receive, send};
+use crate::launcher::{Event, LaunchRequest, Received, Request, receive, send};
 use crate::process::ProcessControls;
 
 /// How long the launcher may take to set up, or to build one sandbox, before the host is taken for stuck.
@@ -103,10 +103,12 @@ impl LauncherClient {
         mut request: LaunchRequest,
         control: &OwnedFd,
         output: &OwnedFd,
+        temporary: Option<&OwnedFd>,
         network: Option<&OwnedFd>,
     ) -> io::Result<Started> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         request.id = id;
+        request.temporary = temporary.is_some();
         let defences = request.defences.clone();
         let (answer, answered) = oneshot::channel();
         let (exit, exit_receiver) = watch::channel(None);
@@ -115,8 +117,11 @@ impl LauncherClient {
         self.state().entries.insert(id, Entry { answer: Some(answer), exit, final_usage: Arc::clone(&final_usage) });
         let mut unwanted = KillUnlessKept { client: Some(Arc::clone(self)), id };
         let request = Request::Launch(Box::new(request));
-        let descriptors: Vec<BorrowedFd<'_>> =
-            [Some(control), Some(output), network].into_iter().flatten().map(|descriptor| descriptor.as_fd()).collect();
+        let descriptors: Vec<BorrowedFd<'_>> = [Some(control), Some(output), temporary, network]
+            .into_iter()
+            .flatten()
+            .map(|descriptor| descriptor.as_fd())
+            .collect();
         let sent = send_async(&connection.socket, &request, &descriptors).await;
         if let Err(error) = sent {
             self.state().entries.remove(&id);
@@ -140,10 +145,10 @@ impl LauncherClient {
     }
 
     /// Shows files of the host in a sandbox that was built ahead.
-    pub(super) async fn show(&self, binds: Vec<Bind>, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
+    pub(super) async fn show(&self, shown: Shown, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
         let mounter = self.state().mounter.clone();
         let mounter = mounter.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "there is no mounter"))?;
-        mounter.show(binds, namespace, defences).await
+        mounter.show(shown, namespace, defences).await
     }
 
     /// Kills a sandbox; one that is gone already is left alone.

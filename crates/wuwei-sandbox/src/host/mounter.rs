@@ -19,6 +19,14 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 type Answer = oneshot::Sender<Result<(), String>>;
 
+/// What a sandbox that stands is to show.
+pub(crate) struct Shown {
+    /// Read-only views of the host.
+    pub(crate) binds: Vec<Bind>,
+    /// Covers its `/tmp`.
+    pub(crate) temporary: Option<OwnedFd>,
+}
+
 /// Speaks to one mounter process, until it ends.
 pub(super) struct MounterClient {
     socket: Arc<UnixDatagram>,
@@ -39,14 +47,17 @@ impl MounterClient {
     }
 
     /// Shows files of the host in a sandbox.
-    pub(super) async fn show(&self, binds: Vec<Bind>, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
+    pub(super) async fn show(&self, shown: Shown, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
         let gone = || io::Error::new(io::ErrorKind::NotConnected, "the mounter is not running");
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.pending().as_mut().ok_or_else(gone)?.insert(id, answer);
         let _forgotten = Forget { client: self, id };
-        let order = MountOrder { id, binds, defences };
-        self.socket.async_io(Interest::WRITABLE, || send(&self.socket, &order, &[namespace.as_fd()])).await?;
+        let Shown { binds, temporary } = shown;
+        let order = MountOrder { id, binds, temporary: temporary.is_some(), defences };
+        let descriptors: Vec<_> =
+            [Some(namespace), temporary.as_ref()].into_iter().flatten().map(OwnedFd::as_fd).collect();
+        self.socket.async_io(Interest::WRITABLE, || send(&self.socket, &order, &descriptors)).await?;
         let answer = tokio::time::timeout(LIMIT, answered)
             .await
             .map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))?

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
 use super::client::LauncherClient;
-use super::{LauncherOptions, launch, probe};
+use super::{LauncherOptions, Outfit, launch, probe};
 use crate::ProcessExit;
 use crate::defence::Defences;
 use crate::helper::HelperStarter;
@@ -39,6 +39,7 @@ fn shell(name: &str, script: &str) -> LaunchRequest {
         binds: Vec::new(),
         memory_mb: 128,
         ephemeral_mb: 512,
+        temporary: false,
         control: true,
         runtime_api: false,
         relay: false,
@@ -49,7 +50,7 @@ fn shell(name: &str, script: &str) -> LaunchRequest {
 }
 
 async fn run(client: &Arc<LauncherClient>, name: &str, script: &str) -> (String, ProcessExit) {
-    let mut process = launch(client, shell(name, script), None).await.unwrap();
+    let mut process = launch(client, shell(name, script), Outfit::default()).await.unwrap();
     let mut text = String::new();
     tokio::time::timeout(Duration::from_secs(30), process.output.read_to_string(&mut text)).await.unwrap().unwrap();
     let exit = process.exit.wait_for(Option::is_some).await.unwrap().unwrap();
@@ -88,8 +89,9 @@ async fn signals_memory_and_kills_are_told_apart() {
     assert_eq!(run(&client, "term", "kill -TERM $$").await.1, ProcessExit::Signal(15));
     let hog = "exec /usr/bin/python3 -I -S -c 'x = bytearray(300_000_000)'";
     assert_eq!(run(&client, "hog", hog).await.1, ProcessExit::OutOfMemory);
-    let mut process =
-        launch(&client, shell("stuck", "trap '' TERM INT; while :; do sleep 1; done"), None).await.unwrap();
+    let mut process = launch(&client, shell("stuck", "trap '' TERM INT; while :; do sleep 1; done"), Outfit::default())
+        .await
+        .unwrap();
     process.controls.kill();
     let exit = process.exit.wait_for(Option::is_some).await.unwrap().unwrap();
     assert_eq!(exit, ProcessExit::Lost);
@@ -100,7 +102,7 @@ async fn signals_memory_and_kills_are_told_apart() {
 async fn a_frozen_sandbox_uses_no_cpu_and_can_be_killed() {
     let directory = tempfile::tempdir().unwrap();
     let client = start(&directory, Isolation::Full).await;
-    let mut process = launch(&client, shell("busy", "echo up; while :; do :; done"), None).await.unwrap();
+    let mut process = launch(&client, shell("busy", "echo up; while :; do :; done"), Outfit::default()).await.unwrap();
     let mut first = [0_u8; 3];
     process.output.read_exact(&mut first).await.unwrap();
     let wait_for_cpu = async {
@@ -133,12 +135,12 @@ async fn a_program_that_is_not_there_is_an_exit_and_a_bad_bind_is_a_failure() {
     let client = start(&directory, Isolation::Full).await;
     let mut request = shell("missing", "");
     request.program = PathBuf::from("/no/such/program");
-    let mut process = launch(&client, request, None).await.unwrap();
+    let mut process = launch(&client, request, Outfit::default()).await.unwrap();
     assert_eq!(process.exit.wait_for(Option::is_some).await.unwrap().unwrap(), ProcessExit::NotExecuted(libc::ENOENT));
     let mut request = shell("bind", "");
     let missing = directory.path().join("missing");
     request.binds.push(crate::launcher::Bind { source: missing, target: PathBuf::from("/var/task") });
-    let error = launch(&client, request, None).await.err().unwrap();
+    let error = launch(&client, request, Outfit::default()).await.err().unwrap();
     assert!(error.to_string().contains("missing"), "{error}");
     client.shut_down().await;
 }
@@ -147,12 +149,12 @@ async fn a_program_that_is_not_there_is_an_exit_and_a_bad_bind_is_a_failure() {
 async fn a_launcher_that_is_killed_takes_its_sandboxes_along_and_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let client = start(&directory, Isolation::Full).await;
-    let mut process = launch(&client, shell("orphan", "while :; do sleep 1; done"), None).await.unwrap();
+    let mut process = launch(&client, shell("orphan", "while :; do sleep 1; done"), Outfit::default()).await.unwrap();
     client.kill_launcher();
     assert_eq!(process.exit.wait_for(Option::is_some).await.unwrap().unwrap(), ProcessExit::Lost);
     let again = async {
         loop {
-            if let Ok(mut process) = launch(&client, shell("again", "exit 3"), None).await {
+            if let Ok(mut process) = launch(&client, shell("again", "exit 3"), Outfit::default()).await {
                 return process.exit.wait_for(Option::is_some).await.unwrap().unwrap();
             }
             tokio::task::yield_now().await;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::LauncherClient;
-use super::launch;
 use super::tests::start;
+use super::{Outfit, launch};
 use crate::defence::Defences;
 use crate::frames::{self, AnswerKind, Assignment, FrameReader};
 use crate::instance::Instance;
@@ -104,6 +104,7 @@ impl Ground {
             binds,
             memory_mb: 128,
             ephemeral_mb: 512,
+            temporary: false,
             control: true,
             runtime_api: false,
             relay: false,
@@ -115,7 +116,7 @@ impl Ground {
 
     /// A function in a blank that was forked, or executed.
     async fn instance(&self, request: LaunchRequest) -> Box<dyn Instance> {
-        let mut process = launch(&self.client, request, None).await.unwrap();
+        let mut process = launch(&self.client, request, Outfit::default()).await.unwrap();
         let answer =
             tokio::time::timeout(LIMIT, FrameReader::default().read(&mut process.control)).await.unwrap().unwrap();
         assert_eq!(answer.kind, AnswerKind::Ready);
@@ -255,7 +256,7 @@ async fn a_zygote_that_is_killed_or_hangs_is_replaced_and_ends_with_the_launcher
     // The launch that finds it so fails, after a while; what follows does not.
     let mut request = ground.request("unlucky");
     request.zygote = zygote_of(&request);
-    let unlucky = launch(&ground.client, request, None).await;
+    let unlucky = launch(&ground.client, request, Outfit::default()).await;
     assert!(unlucky.is_err_and(|error| error.to_string().contains("hangs")));
     ground.forked("third").await;
     ground.client.shut_down().await;

@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 /// Largest packet: an environment of 4 KB, paths and arguments fit many times over.
 const PACKET_BYTES_MAX: usize = 128 * 1024;
 /// Most descriptors in one packet.
-const DESCRIPTORS_MAX: usize = 24;
+pub(super) const DESCRIPTORS_MAX: usize = 24;
 
 /// One received packet.
 pub(crate) struct Received<Message> {
@@ -56,7 +56,7 @@ pub(crate) fn receive<Message: DeserializeOwned>(socket: impl AsFd) -> io::Resul
             other => break other?,
         }
     };
-    let descriptors = control
+    let descriptors: Vec<OwnedFd> = control
         .drain()
         .filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
@@ -67,15 +67,22 @@ pub(crate) fn receive<Message: DeserializeOwned>(socket: impl AsFd) -> io::Resul
     if received.bytes == 0 {
         return Ok(None);
     }
+    // One that was cut has lost bytes or descriptors, and would be taken for another.
+    let is_cut = received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+    if is_cut || descriptors.len() > DESCRIPTORS_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "message to or from the launcher is too large"));
+    }
     let document = packet.get(..received.bytes).unwrap_or_default();
     Ok(Some(Received { message: serde_json::from_slice(document)?, descriptors }))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{receive, send};
+    use super::{DESCRIPTORS_MAX, PACKET_BYTES_MAX, receive, send};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use std::io::{Read as _, Write as _};
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use std::io::{IoSlice, Read as _, Write as _};
+    use std::mem::MaybeUninit;
     use std::os::fd::AsFd as _;
 
     #[test]
@@ -94,5 +101,23 @@ mod tests {
         assert_eq!(text, "through");
         drop(left);
         assert!(receive::<Vec<String>>(&right).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_packet_that_was_cut_is_refused_with_all_it_brought() {
+        let (left, right) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let text = vec![b' '; PACKET_BYTES_MAX + 1];
+        rustix::net::send(&left, &text, SendFlags::empty()).unwrap();
+        assert!(receive::<u8>(&right).is_err());
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(2 * DESCRIPTORS_MAX))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [writer.as_fd(); DESCRIPTORS_MAX + 4];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        sendmsg(&left, &[IoSlice::new(b"1")], &mut control, SendFlags::empty()).unwrap();
+        assert!(receive::<u8>(&right).is_err());
+        drop(writer);
+        // At its end: no copy of the writer stays open.
+        assert_eq!((&reader).read(&mut [0]).unwrap(), 0);
     }
 }

@@ -67,6 +67,8 @@ pub(crate) fn at_step<T, E: Into<io::Error>>(step: &str, result: Result<T, E>) -
 /// What the first process of a sandbox tells the launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
+    /// The first thing, where a mount for `/tmp` waits for its owner. Comes with the user namespace.
+    Owner,
     /// Everything stands; the runtime starts. Comes with the listeners that were wanted, then with its namespaces by the
     /// names in [`namespaces_wanted`]: nobody else may open those once it hides its memory.
     Enclosed {
@@ -107,6 +109,8 @@ pub(super) struct Enclosure<'launcher> {
     pub(super) report: OwnedFd,
     pub(super) control: &'launcher OwnedFd,
     pub(super) output: &'launcher OwnedFd,
+    /// Mount for `/tmp`.
+    pub(super) temporary: Option<&'launcher OwnedFd>,
     /// Whether the network is new and its own, and not one that was made ready.
     pub(super) empty_network: bool,
     /// Uid and gid to take in reduced isolation, when the launcher is root.
@@ -139,6 +143,10 @@ impl Enclosure<'_> {
     }
 
     fn enclose(&self) -> Result<(), Step> {
+        if self.temporary.is_some() {
+            let owner = at_step("open the own user namespace", fs::File::open("/proc/self/ns/user"))?;
+            self.tell(&Report::Owner, &[owner.as_fd()]);
+        }
         at_step("wait for the launcher", receive::<Proceed>(&self.report))?
             .ok_or_else(|| Step::new("wait for the launcher", io::ErrorKind::BrokenPipe.into()))?;
         for mut tasks in &self.tasks {
@@ -170,6 +178,7 @@ impl Enclosure<'_> {
             binds: &self.binds,
             ephemeral_mb: self.request.ephemeral_mb,
             has_processes: true,
+            temporary: self.temporary,
             defences: &self.request.defences,
         };
         view.enter()?;

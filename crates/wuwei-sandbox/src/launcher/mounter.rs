@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -17,7 +18,7 @@ use super::enclosure::{Step, at_step, leave};
 use super::mounts::{attach, file_attributes, tree};
 use super::protocol::{MountAnswer, MountOrder};
 use crate::privilege::{keep_only, of_mounter};
-use crate::sys::{Cloned, clone_process, close_from_all_but};
+use crate::sys::{Cloned, clone_process, close_from_all_but, map_owners, owner_of_namespace};
 
 /// The mounter from the launcher's side.
 pub(super) struct Mounter {
@@ -71,7 +72,8 @@ fn serve(socket: &OwnedFd) -> io::Result<()> {
     let home = Home::here()?;
     while let Some(Received { message, descriptors }) = receive::<MountOrder>(socket)? {
         let shown = match descriptors.first() {
-            Some(namespace) => show(&message, namespace, &home),
+            Some(namespace) => own_temporary(&message, namespace, descriptors.get(1))
+                .and_then(|temporary| show(&message, namespace, temporary, &home)),
             None => Err(Step::new("take the order", io::ErrorKind::InvalidInput.into())),
         };
         let failure = shown.err().map(|step| step.to_string());
@@ -80,8 +82,25 @@ fn serve(socket: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
+/// The mount that is to cover `/tmp`, if there is one, with its files in the hands of the sandbox's user.
+fn own_temporary<'order>(
+    order: &MountOrder,
+    namespace: &OwnedFd,
+    mount: Option<&'order OwnedFd>,
+) -> Result<Option<&'order OwnedFd>, Step> {
+    if !order.temporary {
+        return Ok(None);
+    }
+    let owned = || {
+        let mount = mount.ok_or(io::ErrorKind::InvalidInput)?;
+        map_owners(mount.as_fd(), owner_of_namespace(namespace.as_fd())?.as_fd())?;
+        Ok::<_, io::Error>(Some(mount))
+    };
+    at_step("own /tmp", owned())
+}
+
 /// Mounts in the sandbox what was opened on the host.
-fn show(order: &MountOrder, namespace: &OwnedFd, home: &Home) -> Result<(), Step> {
+fn show(order: &MountOrder, namespace: &OwnedFd, temporary: Option<&OwnedFd>, home: &Home) -> Result<(), Step> {
     let attributes = file_attributes(&order.defences);
     let trees: Vec<_> = order
         .binds
@@ -90,7 +109,11 @@ fn show(order: &MountOrder, namespace: &OwnedFd, home: &Home) -> Result<(), Step
         .collect::<Result<_, Step>>()?;
     let enter = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount));
     at_step("enter the sandbox's mounts", enter)?;
-    let attached = trees.iter().try_for_each(|(tree, target)| attach(tree, target));
+    let attached = trees
+        .iter()
+        .map(|(tree, target)| (tree, *target))
+        .chain(temporary.map(|mount| (mount, Path::new("/tmp"))))
+        .try_for_each(|(tree, target)| attach(tree, target));
     if home.come_back().is_err() {
         // Elsewhere it would open the files of a sandbox for another: the launcher starts a new one.
         leave(1);

@@ -42,10 +42,12 @@ pub(super) struct View<'request> {
     pub(super) template: &'request Path,
     /// Sources on the host, targets relative to the root; read-only.
     pub(super) binds: &'request [(PathBuf, PathBuf)],
-    /// Size of `/tmp`.
+    /// Size of `/tmp`, where it is in memory.
     pub(super) ephemeral_mb: u32,
     /// Whether it shows processes in `/proc`.
     pub(super) has_processes: bool,
+    /// What to attach as `/tmp`, where it is not.
+    pub(super) temporary: Option<&'request OwnedFd>,
     /// All, but in tests of the single defences.
     pub(super) defences: &'request Defences,
 }
@@ -88,11 +90,17 @@ impl View<'_> {
         let owner = format!("uid={SANDBOX_UID},gid={SANDBOX_GID}");
         // Pages are charged to the instance's memory; the inode limit keeps empty files from eating the kernel's.
         let bounded = |defence, value: u32| if self.defences.include(defence) { value } else { 0 };
-        let megabytes = bounded(Defence::TemporaryBytes, self.ephemeral_mb);
-        let inodes = bounded(Defence::TemporaryFiles, self.ephemeral_mb * 256);
-        let temporary = format!("size={megabytes}m,nr_inodes={inodes},mode=1777,{owner}");
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
-        at_step("mount /tmp", mount_with("tmpfs", "tmp", flags, &temporary))?;
+        match self.temporary {
+            // Its size and its number of files are those of its image.
+            Some(temporary) => attach(temporary, Path::new("tmp"))?,
+            None => {
+                let megabytes = bounded(Defence::TemporaryBytes, self.ephemeral_mb);
+                let inodes = bounded(Defence::TemporaryFiles, self.ephemeral_mb * 256);
+                let temporary = format!("size={megabytes}m,nr_inodes={inodes},mode=1777,{owner}");
+                at_step("mount /tmp", mount_with("tmpfs", "tmp", flags, &temporary))?;
+            }
+        }
         let megabytes = bounded(Defence::SharedBytes, 64);
         let shared = format!("size={megabytes}m,nr_inodes=4096,mode=1777,{owner}");
         at_step("mount /dev/shm", mount_with("tmpfs", "dev/shm", flags | MountFlags::NOEXEC, &shared))

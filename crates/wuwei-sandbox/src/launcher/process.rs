@@ -264,9 +264,10 @@ impl Launcher {
 
     fn launch(&mut self, request: &LaunchRequest, descriptors: Vec<OwnedFd>) -> io::Result<()> {
         let mut descriptors = descriptors.into_iter();
-        let (Some(control), Some(output), network, None) =
-            (descriptors.next(), descriptors.next(), descriptors.next(), descriptors.next())
-        else {
+        let (control, output) = (descriptors.next(), descriptors.next());
+        let temporary = if request.temporary { descriptors.next() } else { None };
+        let (network, surplus) = (descriptors.next(), descriptors.next());
+        let (Some(control), Some(output), None) = (control, output, surplus) else {
             let reason = "the launch came without its descriptors".to_owned();
             return self.tell(&Event::Failed { id: request.id, reason }, &[]);
         };
@@ -275,7 +276,7 @@ impl Launcher {
             return self.tell(&Event::Failed { id: request.id, reason }, &[]);
         }
         let index = self.free_index();
-        match Slot::launch(&self.ground, request, index, Handed { control, output, network }) {
+        match Slot::launch(&self.ground, request, index, Handed { control, output, network, temporary }) {
             Ok(slot) => {
                 let watch = |descriptor: BorrowedFd<'_>, token| {
                     epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(token), epoll::EventFlags::IN)

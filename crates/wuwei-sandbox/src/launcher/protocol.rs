@@ -59,8 +59,9 @@ pub(crate) struct ZygoteKind {
     pub(crate) binds: Vec<Bind>,
 }
 
-/// One sandbox to build. Comes with two descriptors, the child's control socket and the write end of its output; and
-/// with a third, of a network namespace, unless it is to have an empty one of its own (full isolation only).
+/// One sandbox to build. Comes with two descriptors, the child's control socket and the write end of its output; with
+/// a mount for `/tmp`, if it says so; and with one of a network namespace, unless it is to have an empty one of its own
+/// (both in full isolation only).
 ///
 /// `Debug` shows nothing of the environment.
 #[derive(Clone, Serialize, Deserialize)]
@@ -85,6 +86,9 @@ pub(crate) struct LaunchRequest {
     pub(crate) memory_mb: u32,
     /// Size of `/tmp`.
     pub(crate) ephemeral_mb: u32,
+    /// Whether a mount for `/tmp` comes with it; else it is in memory.
+    #[serde(default)]
+    pub(crate) temporary: bool,
     /// Whether the runtime gets the control socket, at descriptor 3.
     pub(crate) control: bool,
     /// Whether a listener for the Runtime API is wanted (full isolation only).
@@ -172,6 +176,9 @@ pub(crate) struct MountOrder {
     pub(crate) id: u64,
     /// Read-only views of the host.
     pub(crate) binds: Vec<Bind>,
+    /// Whether a mount comes with it that is to cover `/tmp`.
+    #[serde(default)]
+    pub(crate) temporary: bool,
     /// What protects the host from it: everything, but for tests of the single defences.
     #[serde(default)]
     pub(crate) defences: Defences,

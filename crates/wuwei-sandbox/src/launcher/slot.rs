@@ -5,10 +5,12 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Gid, Uid};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::time::Timespec;
 
 use super::channel::{receive, send};
 use super::enclosure::{Begin, Enclosure, Proceed, Report, Step, at_step, leave, namespaces_wanted};
@@ -19,7 +21,10 @@ use crate::cgroup::{Hierarchies, LimitFile, Limits, Meter, MeterFile, SlotCgroup
 use crate::defence::{Defence, Defences};
 use crate::instance::{ProcessExit, Usage};
 use crate::seccomp::Filter;
-use crate::sys::{Cloned, clone_process, clone_process_of};
+use crate::sys::{Cloned, clone_process, clone_process_of, map_owners};
+
+/// How long a first process may take for its first word, until the host is taken for stuck.
+const OWNER_LIMIT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// What all slots of a launcher share.
 pub(super) struct Ground {
@@ -40,6 +45,8 @@ pub(super) struct Handed {
     pub(super) output: OwnedFd,
     /// A network that was made ready; without it the sandbox gets an empty one.
     pub(super) network: Option<OwnedFd>,
+    /// A mount for `/tmp`, attached nowhere yet; without it that is in memory.
+    pub(super) temporary: Option<OwnedFd>,
 }
 
 /// A mount namespace, and the files of limits.
@@ -149,6 +156,7 @@ impl Slot {
             report: theirs,
             control: &handed.control,
             output: &handed.output,
+            temporary: handed.temporary.as_ref(),
             empty_network: handed.network.is_none(),
             reduced_uid: uid,
         };
@@ -166,7 +174,9 @@ impl Slot {
             Cloned::Child => leave(enclosure.run()),
             Cloned::Parent { pid, pidfd } => {
                 let mapped = match ground.setup.isolation {
-                    Isolation::Full => map_identity(pid, uid),
+                    Isolation::Full => {
+                        map_identity(pid, uid).and_then(|()| own_temporary(&ours, handed.temporary.as_ref()))
+                    }
                     Isolation::Reduced => Ok(()),
                 };
                 let proceeded = mapped.and_then(|()| prefer_as_victim(pid)).and_then(|()| send(&ours, &Proceed, &[]));
@@ -188,6 +198,7 @@ impl Slot {
                 self.namespaces = descriptors.split_off(listeners.min(descriptors.len()));
                 return Ok(Some((true, descriptors)));
             }
+            Report::Owner => {}
             Report::Broken(reason) => self.broken = Some(reason),
             Report::NotExecuted(error) => self.not_executed = Some(error),
             Report::Ended(ended) => self.ended = Some(ended),
@@ -344,6 +355,20 @@ fn map_identity(pid: Pid, slot_uid: Option<u32>) -> io::Result<()> {
     fs::write(process.join("setgroups"), "deny")?;
     fs::write(process.join("uid_map"), format!("{SANDBOX_UID} {uid} 1\n"))?;
     fs::write(process.join("gid_map"), format!("{SANDBOX_GID} {gid} 1\n"))
+}
+
+/// Makes the files of `/tmp`, which belong to the sandbox's user as it is inside, those of its user on the host.
+///
+/// Only the sandbox's first process may open its user namespace; it does so at once.
+fn own_temporary(report: &OwnedFd, temporary: Option<&OwnedFd>) -> io::Result<()> {
+    let Some(temporary) = temporary else { return Ok(()) };
+    let mut waiting = [PollFd::new(report, PollFlags::IN)];
+    if poll(&mut waiting, Some(&OWNER_LIMIT))? == 0 {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let received = receive::<Report>(report)?.ok_or(io::ErrorKind::BrokenPipe)?;
+    let owner = received.descriptors.first().filter(|_| matches!(received.message, Report::Owner));
+    map_owners(temporary.as_fd(), owner.ok_or(io::ErrorKind::InvalidData)?.as_fd())
 }
 
 /// Lets the kernel end a sandbox before anything else when the host is out of memory.

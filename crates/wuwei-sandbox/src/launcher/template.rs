@@ -6,9 +6,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
 /// Uid of every function inside its sandbox, as on AWS.
-pub(super) const SANDBOX_UID: u32 = 993;
+pub(crate) const SANDBOX_UID: u32 = 993;
 /// Gid of every function inside its sandbox, as on AWS.
-pub(super) const SANDBOX_GID: u32 = 990;
+pub(crate) const SANDBOX_GID: u32 = 990;
 
 /// Directories of the system that exist as a symlink into `/usr` or as a directory of their own.
 const SYSTEM_DIRECTORIES: [&str; 5] = ["bin", "sbin", "lib", "lib32", "lib64"];

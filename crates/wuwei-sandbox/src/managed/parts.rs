@@ -1,8 +1,7 @@
 use bytes::{Bytes, BytesMut};
-use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
 
 use crate::defence::{Defence, stands};
-use crate::frames::{Answer, AnswerKind, FrameError};
+use crate::frames::{Answer, AnswerKind, DOCUMENT_BYTES_MAX, FrameError};
 use crate::instance::Invocation;
 use crate::stream::{StreamPart, StreamSink};
 
@@ -86,7 +85,7 @@ impl<'invocation> Parts<'invocation> {
 
     fn collect(&mut self, chunk: &[u8]) -> Result<(), FrameError> {
         let bytes = self.collected.len() + chunk.len();
-        if bytes > SYNC_RESPONSE_BYTES_MAX {
+        if bytes > DOCUMENT_BYTES_MAX {
             return Err(FrameError::TooLarge(bytes as u64));
         }
         self.collected.extend_from_slice(chunk);

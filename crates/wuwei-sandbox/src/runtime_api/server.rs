@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -22,7 +23,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Active(Arc<watch::Sender<usize>>);
 
 impl Active {
-    fn new(count: &Arc<watch::Sender<usize>>) -> Self {
+    pub(super) fn new(count: &Arc<watch::Sender<usize>>) -> Self {
         count.send_modify(|count| *count += 1);
         Self(Arc::clone(count))
     }
@@ -47,6 +48,9 @@ pub(super) async fn serve(listener: TcpListener, exchange: Arc<Exchange>, count:
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "set TCP_NODELAY on a connection to the runtime API");
+                    }
                     connections.spawn(serve_connection(stream, Arc::clone(&exchange), Active::new(&count)));
                 }
                 Err(error) => {
@@ -59,10 +63,12 @@ pub(super) async fn serve(listener: TcpListener, exchange: Arc<Exchange>, count:
     }
 }
 
-async fn serve_connection(stream: TcpStream, exchange: Arc<Exchange>, active: Active) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "set TCP_NODELAY on a connection to the runtime API");
-    }
+/// Serves one connection to its end.
+pub(super) async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    exchange: Arc<Exchange>,
+    active: Active,
+) {
     let service = service_fn(|request| requests::handle(Arc::clone(&exchange), request, active.another()));
     let connection =
         http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(stream), service).await;

@@ -170,6 +170,7 @@ pub(crate) fn spec(runtime: &str, code_dir: &Path) -> InstanceSpec {
         environment: Vec::new(),
         memory_mb: 128,
         ephemeral_mb: 512,
+        temporary_files: crate::TemporaryFiles::default(),
         egress: None,
     }
 }

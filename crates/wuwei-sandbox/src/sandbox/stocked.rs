@@ -45,9 +45,18 @@ impl Sandbox {
         let profile = self.profile(&expected, layout);
         // One that died, or whose files cannot be mounted, is no reason to give up: the next one, or a new one, follows.
         while let Some(blank) = stock.take(profile.as_ref()) {
-            let becoming = becoming(spec, layout, relay);
+            let mut becoming = becoming(spec, layout, relay);
+            // A blank has an empty `/tmp`; that of an environment whose runtime starts again covers it.
+            if spec.temporary_files.is_held() {
+                becoming.temporary = self.temporaries.mount(&spec.temporary_files, spec.ephemeral_mb).await;
+            }
+            let has_own = becoming.temporary.is_some();
+            let temporary_files = blank.temporary_files();
             match blank.become_instance(&self.client, becoming).await {
                 Ok(mut process) => {
+                    if !has_own {
+                        spec.temporary_files.take_over(&temporary_files);
+                    }
                     let listener = process.relay_listener.take();
                     serve_relay(&mut process, listener, relay.cloned());
                     return Some(instance_of(process));
@@ -94,6 +103,7 @@ fn becoming(spec: &InstanceSpec, layout: &RuntimeLayout, relay: Option<&Arc<dyn 
     let assignment = Assignment { environment: &environment, handler: &spec.handler, working_directory: TASK };
     Becoming {
         binds: std::iter::once(task).chain(layers).collect(),
+        temporary: None,
         memory_mb: spec.memory_mb,
         frame: frames::assignment(&assignment),
         defences: Defences::default(),

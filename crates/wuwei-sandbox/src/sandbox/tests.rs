@@ -62,6 +62,7 @@ async fn start(directory: &tempfile::TempDir, mode: SandboxMode) -> Sandbox {
         }),
         egress: EgressOptions { filler_arguments: None, default: EgressPolicy::None },
         stock: StockOptions::default(),
+        keeper_arguments: None,
     };
     Sandbox::start(options).await.unwrap()
 }
@@ -95,6 +96,7 @@ async fn launch(sandbox: &Sandbox, runtime: &str, code_dir: PathBuf) -> Box<dyn 
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         memory_mb: 128,
         ephemeral_mb: 512,
+        temporary_files: crate::TemporaryFiles::default(),
         egress: None,
     };
     sandbox.launch(spec).await.unwrap()

@@ -29,6 +29,8 @@ pub struct HelperCommands {
     pub launcher: &'static str,
     /// Its `main` calls [`crate::run_filler`].
     pub filler: &'static str,
+    /// Its `main` calls [`crate::run_keeper`].
+    pub keeper: &'static str,
 }
 
 /// Runs a steward on the socket at descriptor 0 until the server has gone away and every helper has ended. Nothing else
@@ -153,6 +155,7 @@ impl Steward {
         let command = match helper {
             Helper::Launcher => self.commands.launcher,
             Helper::Filler => self.commands.filler,
+            Helper::Keeper => self.commands.keeper,
         };
         #[expect(clippy::disallowed_methods, reason = "this is the sandbox crate, which starts processes")]
         let process = Command::new(PROGRAM)

@@ -7,6 +7,8 @@ pub(crate) enum Helper {
     Launcher,
     /// Makes their networks.
     Filler,
+    /// Makes file systems for `/tmp`.
+    Keeper,
 }
 
 /// Server to steward.

@@ -1,6 +1,7 @@
 //! Blanks: sandboxes that were built ahead of their function and wait for it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::defence::Defences;
-use crate::egress::{Egress, Network};
+use crate::egress::Egress;
 use crate::frames::{AnswerKind, FrameReader};
-use crate::host::{LauncherClient, Reach, launch_ahead};
+use crate::host::{LauncherClient, Outfit, Reach, Shown, launch_ahead};
 use crate::launcher::{Bind, LaunchRequest};
 use crate::process::SandboxedProcess;
 use crate::runtimes::race::has_ended;
+use crate::temporary::{Temporaries, TemporaryFiles};
 
 /// How long a runtime may take until it waits for its function.
 const BOOT_LIMIT: Duration = Duration::from_secs(20);
@@ -24,6 +26,7 @@ const HAND_OVER_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Supplies {
     pub(crate) client: Arc<LauncherClient>,
     pub(crate) egress: Arc<Egress>,
+    pub(crate) temporaries: Arc<Temporaries>,
     /// The bootstraps on the host.
     pub(crate) runtime_dir: PathBuf,
 }
@@ -32,6 +35,8 @@ pub(crate) struct Supplies {
 pub(crate) struct Becoming {
     /// The function's files.
     pub(crate) binds: Vec<Bind>,
+    /// The `/tmp` of its environment, where that has one already.
+    pub(crate) temporary: Option<OwnedFd>,
     /// Its limit, not below that of the blank.
     pub(crate) memory_mb: u32,
     /// The frame that the runtime waits for.
@@ -44,6 +49,8 @@ pub(crate) struct Becoming {
 pub(crate) struct Blank {
     process: SandboxedProcess,
     reach: Reach,
+    /// What is in its `/tmp`: nothing yet.
+    temporary_files: TemporaryFiles,
 }
 
 impl Blank {
@@ -51,14 +58,15 @@ impl Blank {
     pub(crate) async fn build(
         client: &Arc<LauncherClient>,
         request: LaunchRequest,
-        network: Option<Network>,
+        outfit: Outfit,
+        temporary_files: TemporaryFiles,
     ) -> io::Result<Self> {
-        let (mut process, reach) = launch_ahead(client, request, network).await?;
+        let (mut process, reach) = launch_ahead(client, request, outfit).await?;
         let mut answers = FrameReader::default();
         let answer = tokio::time::timeout(BOOT_LIMIT, answers.read(&mut process.control)).await;
         let answer = answer.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))?;
         match answer.map_err(io::Error::other)?.kind {
-            AnswerKind::Ready => Ok(Self { process, reach }),
+            AnswerKind::Ready => Ok(Self { process, reach, temporary_files }),
             AnswerKind::InitError
             | AnswerKind::Success
             | AnswerKind::Error
@@ -71,6 +79,11 @@ impl Blank {
     /// Memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.process.controls.usage().peak_memory_bytes
+    }
+
+    /// The files of its `/tmp`, which become those of the instance's environment.
+    pub(crate) fn temporary_files(&self) -> TemporaryFiles {
+        self.temporary_files.clone()
     }
 
     /// Whether it still waits.
@@ -88,7 +101,8 @@ impl Blank {
         client: &LauncherClient,
         becoming: Becoming,
     ) -> io::Result<SandboxedProcess> {
-        self.reach.show(client, becoming.binds, becoming.defences).await?;
+        let shown = Shown { binds: becoming.binds, temporary: becoming.temporary };
+        self.reach.show(client, shown, becoming.defences).await?;
         self.reach.raise_limits(becoming.memory_mb)?;
         // It has written nothing since it said that it waits.
         discard(&self.process)?;

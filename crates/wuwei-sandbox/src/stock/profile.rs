@@ -76,6 +76,11 @@ impl Profile {
         &self.egress
     }
 
+    /// Size of their `/tmp`.
+    pub(super) fn ephemeral_mb(&self) -> u32 {
+        self.ephemeral_mb
+    }
+
     /// How one is built.
     pub(super) fn request(&self, runtime_dir: &Path) -> LaunchRequest {
         let same = |path: &PathBuf| Bind { source: path.clone(), target: path.clone() };
@@ -91,6 +96,7 @@ impl Profile {
             binds: std::iter::once(runtime).chain(self.visible_paths.iter().map(same)).collect(),
             memory_mb: self.memory_mb,
             ephemeral_mb: self.ephemeral_mb,
+            temporary: false,
             control: !self.is_custom,
             runtime_api: self.is_custom,
             relay: self.has_relay,

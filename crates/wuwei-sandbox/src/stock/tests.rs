@@ -20,6 +20,7 @@ use crate::launcher::{Bind, Isolation, Setup};
 use crate::process::SandboxedProcess;
 use crate::runtimes::RuntimeLayout;
 use crate::startup::started_with;
+use crate::temporary::Temporaries;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -43,7 +44,8 @@ impl World {
         let runtime_dir = directory.path().join("runtime");
         std::fs::create_dir(&runtime_dir).unwrap();
         let egress = Arc::new(Egress::start(EgressPolicy::None, None).await);
-        let stock = Stock::start(Supplies { client: Arc::clone(&client), egress, runtime_dir }, options);
+        let temporaries = Arc::new(Temporaries::start(None).await);
+        let stock = Stock::start(Supplies { client: Arc::clone(&client), egress, temporaries, runtime_dir }, options);
         Self { directory, client, stock }
     }
 
@@ -78,7 +80,8 @@ impl World {
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let assigned = Assignment { environment: &environment, handler: "", working_directory: "/var/task" };
         let binds = vec![Bind { source: package, target: PathBuf::from("/var/task") }];
-        let becoming = Becoming { binds, memory_mb, frame: assignment(&assigned), defences: Defences::default() };
+        let becoming =
+            Becoming { binds, temporary: None, memory_mb, frame: assignment(&assigned), defences: Defences::default() };
         blank.become_instance(&self.client, becoming).await
     }
 }

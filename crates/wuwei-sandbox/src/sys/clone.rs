@@ -31,15 +31,7 @@ pub(crate) enum Cloned {
 /// Source: clone(2), `clone3`; `CLONE_PIDFD` from Linux 5.2, `CLONE_INTO_CGROUP` from 5.7.
 pub(crate) fn clone_process(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     let mut pidfd: libc::c_int = -1;
-    // SAFETY: `clone_args` is a plain structure of integers, for which all zeroes is a valid value.
-    let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
-    arguments.flags = flags | libc::CLONE_PIDFD as u64;
-    arguments.pidfd = (&raw mut pidfd).addr() as u64;
-    arguments.exit_signal = libc::SIGCHLD as u64;
-    if let Some(directory) = cgroup {
-        arguments.flags |= CLONE_INTO_CGROUP;
-        arguments.cgroup = u64::from(directory.as_raw_fd().unsigned_abs());
-    }
+    let mut arguments = clone_arguments(flags, &raw mut pidfd, cgroup);
     let size = mem::size_of::<libc::clone_args>();
     // SAFETY: without CLONE_VM the child has its own copy of memory and stack, as after fork; `arguments` outlives the
     // call and `pidfd` is written before it returns in the parent.
@@ -50,6 +42,19 @@ pub(crate) fn clone_process(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::R
     // SAFETY: the kernel has just opened this descriptor for us and nobody else knows its number.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Cloned::Parent { pid, pidfd })
+}
+
+fn clone_arguments(flags: u64, pidfd: *mut libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> libc::clone_args {
+    // SAFETY: `clone_args` is a plain structure of integers, for which all zeroes is a valid value.
+    let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
+    arguments.flags = flags | libc::CLONE_PIDFD as u64;
+    arguments.pidfd = pidfd.expose_provenance() as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    if let Some(directory) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = u64::from(directory.as_raw_fd().unsigned_abs());
+    }
+    arguments
 }
 
 /// As [`clone_process`], into a new user namespace that belongs to `owner`; the caller must be root.
@@ -76,4 +81,29 @@ pub(crate) fn enter_new_cgroup_namespace() -> io::Result<()> {
     // SAFETY: of all flags of unshare(2) this one changes nothing that memory or descriptors depend on.
     checked(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CLONE_INTO_CGROUP, clone_arguments};
+    use std::os::fd::{AsFd as _, AsRawFd as _};
+
+    #[test]
+    fn the_kernel_writes_the_descriptor_of_a_child_where_the_arguments_say() {
+        let mut pidfd: libc::c_int = -1;
+        let arguments = clone_arguments(0, &raw mut pidfd, None);
+        assert_eq!((arguments.flags & CLONE_INTO_CGROUP, arguments.cgroup, arguments.stack), (0, 0, 0));
+        let written = std::ptr::with_exposed_provenance_mut::<libc::c_int>(usize::try_from(arguments.pidfd).unwrap());
+        // SAFETY: the pointer is the one to `pidfd`, which nobody else uses here.
+        unsafe { written.write(7) };
+        assert_eq!(pidfd, 7);
+    }
+
+    #[test]
+    fn a_child_is_made_in_the_group_that_is_given() {
+        let directory = std::fs::File::open("/").unwrap();
+        let arguments = clone_arguments(0, std::ptr::null_mut(), Some(directory.as_fd()));
+        assert_eq!(arguments.flags & CLONE_INTO_CGROUP, CLONE_INTO_CGROUP);
+        assert_eq!(arguments.cgroup, u64::from(directory.as_raw_fd().unsigned_abs()));
+    }
 }

@@ -39,3 +39,23 @@ pub(crate) fn execute(program: &Path, arguments: &[String], environment: &[(Stri
 fn null_terminated<'strings>(strings: impl IntoIterator<Item = &'strings CString>) -> Vec<*const c_char> {
     strings.into_iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::null_terminated;
+    use std::ffi::{CStr, CString};
+
+    #[test]
+    fn what_a_program_is_started_with_can_be_read_up_to_its_end() {
+        let strings = [c"one".to_owned(), CString::default(), c"A=b=c".to_owned()];
+        let pointers = null_terminated(&strings);
+        assert!(pointers.last().unwrap().is_null());
+        let read: Vec<&CStr> = pointers
+            .iter()
+            .take_while(|pointer| !pointer.is_null())
+            // SAFETY: all but the last point to the strings above.
+            .map(|pointer| unsafe { CStr::from_ptr(*pointer) })
+            .collect();
+        assert_eq!(read, [c"one", c"", c"A=b=c"]);
+    }
+}

@@ -26,10 +26,35 @@ struct FilterProgram {
 ///
 /// Source: seccomp(2), `SECCOMP_SET_MODE_FILTER`.
 pub(crate) fn install_filter(instructions: &[FilterInstruction]) -> io::Result<()> {
-    let length = libc::c_ushort::try_from(instructions.len())
-        .map_err(|source| io::Error::new(io::ErrorKind::InvalidInput, source))?;
-    let program = FilterProgram { length, instructions: instructions.as_ptr() };
+    let program = program_of(instructions)?;
     // SAFETY: `program` describes the slice, has the layout of `struct sock_fprog`, and both outlive the call, which copies them.
     checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })?;
     Ok(())
+}
+
+fn program_of(instructions: &[FilterInstruction]) -> io::Result<FilterProgram> {
+    let length = libc::c_ushort::try_from(instructions.len())
+        .map_err(|source| io::Error::new(io::ErrorKind::InvalidInput, source))?;
+    Ok(FilterProgram { length, instructions: instructions.as_ptr() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FilterInstruction, FilterProgram, program_of};
+
+    #[test]
+    fn a_program_is_what_the_kernel_reads() {
+        assert_eq!(size_of::<FilterInstruction>(), size_of::<libc::sock_filter>());
+        assert_eq!(size_of::<FilterProgram>(), size_of::<libc::sock_fprog>());
+        let instruction = |operand| FilterInstruction { code: 6, jump_true: 1, jump_false: 2, operand };
+        let instructions = [instruction(1), instruction(u32::MAX)];
+        let program = program_of(&instructions).unwrap();
+        for (at, instruction) in instructions.iter().enumerate().take(usize::from(program.length)) {
+            let read = program.instructions.wrapping_add(at).cast::<libc::sock_filter>();
+            // SAFETY: both structures have one layout, and the pointer is within the instructions above.
+            let read = unsafe { read.read() };
+            assert_eq!((read.code, read.jt, read.jf, read.k), (6, 1, 2, instruction.operand));
+        }
+        assert!(program_of(&vec![instruction(0); 65_536]).is_err());
+    }
 }

@@ -51,6 +51,7 @@ pub(super) fn start(ground: &Ground, kind: &ZygoteKind) -> Result<Started, Step>
         binds: &binds,
         ephemeral_mb: TEMPORARY_MB,
         has_processes: false,
+        temporary: None,
         defences: &defences,
     };
     let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
