@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("WUWEI_KILLS", "100"))
 SEED = 20261120
 LATEST = 2.5
 """Times what a start takes: before it serves, while it builds the first sandboxes, and while they work."""
-HELPERS = ("__launcher", "__filler")
+HELPERS = ("__steward", "__launcher", "__filler", "__keeper")
 STAYING = "import uuid\nOWN = str(uuid.uuid4())\ndef handler(event, context):\n    return OWN\n"
 LEAVING = """
 import os, signal, time

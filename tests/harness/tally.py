@@ -90,9 +90,11 @@ def own_processes(server: Server) -> dict[str, int]:
     """The server's helpers by their hidden command."""
     lines = {pid: leftovers.command_line(pid).split() for pid in leftovers.descendants(server.pid)}
     found: dict[str, int] = {}
+    # A server that was root has them started by its steward.
+    parents = {server.pid} | {pid for pid, words in lines.items() if "__steward" in words[1:2]}
     # The first processes of sandboxes are copies of the launcher: it is the oldest of that name.
     for pid, words in sorted(lines.items(), reverse=True):
-        if len(words) > 1 and words[1].startswith("__") and _parent_of(pid) == server.pid:
+        if len(words) > 1 and words[1].startswith("__") and _parent_of(pid) in parents:
             found[words[1]] = pid
     return found
 
