@@ -241,7 +241,8 @@ def test_what_was_killed_while_it_waited_is_not_handed_out(fresh_server: Server,
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     assert functions.call(name)["directory"] == "/var/task"
-    assert metrics_of(fresh_server)[LOST] >= 1
+    # Seen as soon as the kernel says so, which may be after an answer by a sandbox that was built anew.
+    until(lambda: metrics_of(fresh_server)[LOST] >= 1, "what was killed is counted")
     wait_for_stock(fresh_server, 2)
     assert not blanks_of(fresh_server) & killed
 

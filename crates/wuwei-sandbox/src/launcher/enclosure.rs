@@ -12,8 +12,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, Gid, Uid};
+use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{receive, send};
@@ -107,6 +109,8 @@ pub(super) struct Enclosure<'launcher> {
     pub(super) tasks: Vec<fs::File>,
     /// Socket to the launcher.
     pub(super) report: OwnedFd,
+    /// The launcher's process.
+    pub(super) launcher: &'launcher OwnedFd,
     pub(super) control: &'launcher OwnedFd,
     pub(super) output: &'launcher OwnedFd,
     /// Mount for `/tmp`.
@@ -147,6 +151,8 @@ impl Enclosure<'_> {
             let owner = at_step("open the own user namespace", fs::File::open("/proc/self/ns/user"))?;
             self.tell(&Report::Owner, &[owner.as_fd()]);
         }
+        // Before anything is waited for: this process has copies of the launcher's ends of all sockets.
+        self.die_with_launcher()?;
         at_step("wait for the launcher", receive::<Proceed>(&self.report))?
             .ok_or_else(|| Step::new("wait for the launcher", io::ErrorKind::BrokenPipe.into()))?;
         for mut tasks in &self.tasks {
@@ -190,6 +196,16 @@ impl Enclosure<'_> {
         wanted.map(|(_, port)| at_step("listen for the runtime", TcpListener::bind(("127.0.0.1", port)))).collect()
     }
 
+    fn die_with_launcher(&self) -> Result<(), Step> {
+        at_step("die with the launcher", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
+        // It may have ended before, and then no signal comes.
+        let mut watched = [PollFd::new(self.launcher, PollFlags::IN)];
+        match at_step("look for the launcher", poll(&mut watched, Some(&Timespec::default())))? {
+            0 => Ok(()),
+            _ended => Err(Step::new("look for the launcher", io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
     fn open_namespaces(&self) -> Result<Vec<fs::File>, Step> {
         let open = |name: &&str| at_step("open a namespace", fs::File::open(Path::new("/proc/self/ns").join(name)));
         namespaces_wanted(self.request).iter().map(open).collect()
@@ -209,7 +225,7 @@ impl Enclosure<'_> {
             at_step("take the sandbox's user", rustix::thread::set_thread_res_uid(uid, uid, uid))?;
         }
         // After the change of user, which clears it.
-        at_step("die with the launcher", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
+        self.die_with_launcher()?;
         if self.has(Defence::NoCapabilities) {
             hold_only(CapabilitySet::empty())?;
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::epoll;
+use rustix::process::PidfdFlags;
 use rustix::thread::Gid;
 use rustix::time::Timespec;
 
@@ -108,7 +109,9 @@ fn prepare(mut setup: Setup, appointment: Option<&Appointment>) -> Result<Ground
     let template =
         Template::build(&setup.template).map_err(|error| format!("build `{}`: {error}", setup.template.display()))?;
     let network = fs::File::open("/proc/self/ns/net").map_err(|error| format!("open the own network: {error}"))?.into();
-    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users, network })
+    let launcher = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
+        .map_err(|error| format!("open the own process: {error}"))?;
+    Ok(Ground { setup, template, hierarchies, filter: Filter::for_functions(), users, network, launcher })
 }
 
 /// Where a launcher that a steward has started keeps its template.

@@ -37,6 +37,8 @@ pub(super) struct Ground {
     pub(super) users: Option<HostUsers>,
     /// The launcher's own network namespace.
     pub(super) network: OwnedFd,
+    /// The launcher's own process.
+    pub(super) launcher: OwnedFd,
 }
 
 /// What the server gives to a sandbox.
@@ -154,6 +156,7 @@ impl Slot {
             filter: &ground.filter,
             tasks: at_step("open control groups", cgroup.map_or_else(|| Ok(Vec::new()), SlotCgroup::open_tasks))?,
             report: theirs,
+            launcher: &ground.launcher,
             control: &handed.control,
             output: &handed.output,
             temporary: handed.temporary.as_ref(),
