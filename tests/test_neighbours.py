@@ -63,7 +63,9 @@ def test_every_call_of_a_neighbour_succeeds_meanwhile(server: Server, functions:
         told = {attack.result() for attack in attacks}
     assert told <= TOLD.get(kind, {"answered"}), told
     assert server.healthz()[0] == 200
-    # What the neighbour wrote to its log is all there, however much others write.
+    # What the neighbour wrote to its log is there without a gap, however much others write. One answer of the server
+    # holds the newest lines only, when there were thousands of calls.
     log = server.wuwei("logs", neighbour, "--limit", "100000").ok().output
     written = {int(number) for number in re.findall(r"neighbour (\d+)\b", log)}
-    assert written == set(range(calls))
+    assert written == set(range(calls - len(written), calls))
+    assert len(written) >= min(calls, CALLS_LEAST)
