@@ -132,7 +132,12 @@ impl KeeperClient {
                 match made {
                     Ok(mount) if !state.closed => state.stock.push(mount),
                     Ok(_late) => {}
-                    Err(error) => tracing::warn!(%error, "no file system for `/tmp` could be made ahead"),
+                    Err(error) => {
+                        // Not tried again before the next one is asked for: a full disk would be asked without end.
+                        tracing::warn!(%error, "no file system for `/tmp` could be made ahead");
+                        state.stocking = false;
+                        return;
+                    }
                 }
                 if state.closed || state.stock.len() >= STOCK || state.connection.is_none() {
                     state.stocking = false;
