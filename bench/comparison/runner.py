@@ -85,9 +85,10 @@ class Runner:
                 if arm.warm_up is not None:
                     _try(measured, arms, arm, arm.warm_up)
             for block in range(self.blocks):
-                self.quiet.wait()
                 order = list(arms)
                 for arm in reversed(order) if block % 2 else order:
+                    # What an arm leaves behind (instances end, a stock is filled) must not burden the next one.
+                    self.quiet.wait()
                     result = _try(measured, arms, arm, arm.run)
                     if isinstance(result, Block):
                         measured.blocks.setdefault(arm.key, []).append(result)

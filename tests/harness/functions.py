@@ -55,6 +55,10 @@ def create_key(server: Server, *arguments: str) -> Keys:
     return Keys(made["access_key_id"], made["secret_access_key"])
 
 
+PATIENCE_SECONDS = 20
+"""Timeout of a function whose test is not about time: the 3 s of the API are little on a busy machine."""
+
+
 @dataclass(frozen=True)
 class Result:
     """The answer of an invocation."""
@@ -107,7 +111,8 @@ class Functions:
         """Creates a function of these files and waits until it is active; returns its name."""
         name = settings.pop("FunctionName", None) or unique_name("function")
         code = {"ZipFile": zip_of(files, executables)}
-        self.client.create_function(**({"FunctionName": name, "Role": ROLE, "Code": code} | settings))
+        defaults = {"FunctionName": name, "Role": ROLE, "Code": code, "Timeout": PATIENCE_SECONDS}
+        self.client.create_function(**(defaults | settings))
         self.wait_active(name)
         return name
 

@@ -209,6 +209,9 @@ impl Sandbox {
             return Ok(instance);
         }
         let _blanks_wait = self.stock.as_ref().map(Stock::give_way);
+        if let Some(instance) = self.build_forked(&spec, layout, relay.as_ref()).await {
+            return Ok(instance);
+        }
         let network = match self.mode {
             SandboxMode::Full => self.egress.network(spec.egress.as_ref()).await?,
             SandboxMode::Reduced => None,

@@ -98,6 +98,18 @@ impl Stock {
         taken
     }
 
+    /// A new blank, for a function that waits.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where its runtime would not be forked.
+    pub(crate) async fn build_forked(&self, profile: &Profile) -> io::Result<Blank> {
+        let supplies = &self.shared.supplies;
+        if !supplies.client.has_mounter() || !profile.is_forked(&supplies.runtime_dir) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        supplies.build(profile).await
+    }
+
     /// A blank was of no use.
     pub(crate) fn lose(&self) {
         self.shared.shelves().lose();
@@ -209,7 +221,7 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
     let at_once = std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).max(1));
     let mut builds = JoinSet::new();
     loop {
-        let idle = {
+        let (idle, rest) = {
             let Some(shared) = shared.upgrade() else { return };
             let superfluous = shared.shelves().look_round(Instant::now());
             drop(superfluous);
@@ -223,12 +235,12 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
             if shelves.is_closed() {
                 return;
             }
-            shelves.is_empty()
+            (shelves.is_empty(), shelves.rests_until(Instant::now()))
         };
         tokio::select! {
             () = wake.notified() => {}
             Some(_built) = builds.join_next() => {}
-            () = tokio::time::sleep(LOOK_ROUND), if !idle => {}
+            () = tokio::time::sleep_until(rest.unwrap_or_else(|| Instant::now() + LOOK_ROUND)), if !idle => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use rustix::process::PidfdFlags;
@@ -32,6 +32,10 @@ use crate::sys::{adopt_launcher_socket, enter_new_network_namespace};
 const SERVER: u64 = u64::MAX;
 /// Epoll token of the mounter's pid descriptor.
 const MOUNTER: u64 = u64::MAX - 1;
+/// Stands for no event: what is looked at between them.
+const TIMER: u64 = u64::MAX - 2;
+/// A step of the launcher that takes longer is written to the log.
+const SLOW: Duration = Duration::from_secs(1);
 /// Where launchers that a steward has started keep their templates: nobody but root may write there.
 const TEMPLATES: &str = "/run/wuwei";
 /// How often busy control groups are tried again.
@@ -171,13 +175,17 @@ impl Launcher {
     }
 
     fn run(mut self) -> io::Result<()> {
-        while !(self.server_is_gone && self.slots.is_empty() && self.leaving.is_empty()) {
+        while !self.is_done() {
             for token in self.wait()? {
+                let began = Instant::now();
                 self.handle(token)?;
+                self.warn_if_slow(began, token);
             }
+            let began = Instant::now();
             self.retry_leaving();
             let overdue = self.zygotes.look_round();
             self.take_outcomes(overdue)?;
+            self.warn_if_slow(began, TIMER);
         }
         if let Some(mounter) = &self.mounter {
             mounter.end();
@@ -186,6 +194,28 @@ impl Launcher {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.server_is_gone && self.slots.is_empty() && self.leaving.is_empty() && self.zygotes.are_gone()
+    }
+
+    /// All starts wait for the launcher: whoever looks for what held them up finds it in the log.
+    fn warn_if_slow(&self, began: Instant, token: u64) {
+        let elapsed = began.elapsed();
+        if elapsed < SLOW {
+            return;
+        }
+        let step = match token {
+            SERVER => "take a request",
+            MOUNTER => "replace the mounter",
+            TIMER => "look round",
+            token if Zygotes::have(token) => "take a zygote's answer",
+            token if token.is_multiple_of(2) => "take a sandbox's report",
+            _ => "take a sandbox's end",
+        };
+        let (slots, leaving) = (self.slots.len(), self.leaving.len());
+        tracing::warn!(step, milliseconds = elapsed.as_millis(), slots, leaving, "the launcher was held up");
     }
 
     fn wait(&self) -> io::Result<Vec<u64>> {

@@ -27,7 +27,10 @@ mod start;
 /// First epoll token of zygotes: above those of slots, below those of the launcher's own sockets.
 const TOKENS: u64 = 1 << 63;
 /// How long a zygote may take for one fork until it is taken for hung.
-const FORK_LIMIT: Duration = Duration::from_secs(2);
+///
+/// Nobody waits for it but the stock; on a host that is overloaded a fork has taken seconds, and another zygote is not
+/// faster.
+const FORK_LIMIT: Duration = Duration::from_secs(10);
 /// Runtimes of one zygote share one layout of addresses and one seed of hashes: it is renewed after so many forks.
 const FORKS_MAX: u32 = 1_000;
 /// And after so long.
@@ -40,8 +43,8 @@ const ZYGOTES_MAX: usize = 8;
 const FAILURE_PAUSE: Duration = Duration::from_secs(5);
 /// How often to look for hung ones, while they are at work.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often to look for what one has left behind, which keeps a sandbox from ending.
-const LOOK_ORPHANS: Duration = Duration::from_millis(5);
+/// How often to look whether a killed one has ended, and what it has left behind, which keeps a sandbox from ending.
+const LOOK_DYING: Duration = Duration::from_millis(5);
 /// How often to look for idle ones.
 const LOOK_IDLE: Duration = Duration::from_secs(60);
 
@@ -151,16 +154,11 @@ impl Zygote {
         Ok(())
     }
 
-    /// Ends it, if it has not ended; the forks that it owes will not come. To be called by [`Zygotes::bury`] only.
-    fn end(self, why: &'static str) -> Vec<Outcome> {
+    /// Kills it, if it has not ended. To be called by [`Zygotes::bury`] only.
+    fn kill(&self) {
         if let Err(error) = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
             tracing::debug!(%error, "a zygote was gone already");
         }
-        if let Err(error) = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
-            tracing::warn!(%error, "could not reap a zygote");
-        }
-        let failed = |(id, _asked)| Outcome { id, forked: Forked::Unknown(why) };
-        self.pending.into_iter().map(failed).collect()
     }
 
     /// What it printed.
@@ -176,13 +174,43 @@ fn is_worn(forks: u32, age: Duration) -> bool {
     forks >= FORKS_MAX || age >= AGE_MAX
 }
 
+/// A zygote that was killed. The launcher never waits for it: what is in the middle of a system call takes its time.
+struct Dying {
+    pidfd: OwnedFd,
+    is_reaped: bool,
+    /// Its process group, if it was at work: a fork on its way into a sandbox is then the launcher's to reap, and until it
+    /// is, the sandbox cannot end.
+    group: Option<Pid>,
+}
+
+impl Dying {
+    /// Reaps what has ended; false while there is more to come.
+    fn is_over(&mut self) -> bool {
+        self.is_reaped = self.is_reaped || has_none_left(&WaitId::PidFd(self.pidfd.as_fd()));
+        if self.is_reaped && self.group.is_some_and(|group| has_none_left(&WaitId::Pgid(Some(group)))) {
+            self.group = None;
+        }
+        self.is_reaped && self.group.is_none()
+    }
+}
+
+/// Reaps children of this name without waiting; whether there is none left.
+fn has_none_left(children: &WaitId<'_>) -> bool {
+    loop {
+        match waitid(children.clone(), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return false,
+            Err(_none) => return true,
+        }
+    }
+}
+
 /// All zygotes of a launcher.
 #[derive(Default)]
 pub(super) struct Zygotes {
     zygotes: Vec<Zygote>,
-    /// Process groups of those that ended at work. A fork on its way into a sandbox is then the launcher's to reap: until
-    /// it is, the sandbox cannot end.
-    bereft: Vec<Pid>,
+    /// Those that were killed and are not reaped.
+    dying: Vec<Dying>,
     next: u64,
     failed: Option<Instant>,
 }
@@ -286,22 +314,27 @@ impl Zygotes {
             let hung = self.zygotes.remove(index);
             outcomes.extend(self.bury(hung, "the zygote hangs"));
         }
-        self.reap_orphans();
+        self.dying.retain_mut(|dying| !dying.is_over());
         outcomes
     }
 
     /// When to look round again.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        if !self.bereft.is_empty() {
-            return Some(LOOK_ORPHANS);
+        if !self.dying.is_empty() {
+            return Some(LOOK_DYING);
         }
         let works = self.zygotes.iter().any(|zygote| !zygote.pending.is_empty());
         (!self.zygotes.is_empty()).then_some(if works { LOOK } else { LOOK_IDLE })
     }
 
-    /// Ends all of them.
+    /// Ends all of them; [`Zygotes::look_round`] reaps them.
     pub(super) fn end(&mut self) {
         self.end_where(|_every| true);
+    }
+
+    /// Whether none is left to reap.
+    pub(super) fn are_gone(&self) -> bool {
+        self.zygotes.is_empty() && self.dying.is_empty()
     }
 
     fn end_where(&mut self, condition: impl Fn(&Zygote) -> bool) {
@@ -311,24 +344,13 @@ impl Zygotes {
         ended.into_iter().for_each(|zygote| drop(self.bury(zygote, "the zygote is not needed any more")));
     }
 
+    /// Kills one; the forks that it owes will not come.
     fn bury(&mut self, zygote: Zygote, why: &'static str) -> Vec<Outcome> {
-        if !zygote.pending.is_empty() {
-            self.bereft.push(zygote.pid);
-        }
-        zygote.end(why)
-    }
-
-    fn reap_orphans(&mut self) {
-        self.bereft.retain(|group| {
-            // Until there is none left.
-            loop {
-                match waitid(WaitId::Pgid(Some(*group)), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-                    Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-                    Ok(None) => return true,
-                    Err(_none) => return false,
-                }
-            }
-        });
+        zygote.kill();
+        let group = (!zygote.pending.is_empty()).then_some(zygote.pid);
+        self.dying.push(Dying { pidfd: zygote.pidfd, is_reaped: false, group });
+        let failed = |(id, _asked)| Outcome { id, forked: Forked::Unknown(why) };
+        zygote.pending.into_iter().map(failed).collect()
     }
 }
 

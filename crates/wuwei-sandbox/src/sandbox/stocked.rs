@@ -1,5 +1,6 @@
 //! Instances out of the stock.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::instance::{ExpectedInstance, Instance, InstanceSpec};
 use crate::launcher::{Bind, RELAY_PORT, RUNTIME_API_PORT};
 use crate::relay::{Relay, announce};
 use crate::runtimes::{RuntimeLayout, instance_of};
-use crate::stock::{Becoming, Profile, Wanted};
+use crate::stock::{Becoming, Blank, Profile, Wanted};
 
 /// Where a function's code is, and where it starts.
 const TASK: &str = "/var/task";
@@ -34,6 +35,65 @@ impl Sandbox {
         relay: Option<&Arc<dyn Relay>>,
     ) -> Option<Box<dyn Instance>> {
         let stock = self.stock.as_ref()?;
+        let profile = self.profile_of(spec, layout);
+        // One that died, or whose files cannot be mounted, is no reason to give up: the next one, or a new one, follows.
+        while let Some(blank) = stock.take(profile.as_ref()) {
+            match self.give(blank, spec, layout, relay).await {
+                Ok(instance) => return Some(instance),
+                Err(error) => {
+                    tracing::warn!(%error, "a sandbox that was built ahead could not be given to its function");
+                    stock.lose();
+                }
+            }
+        }
+        None
+    }
+
+    /// Builds a blank for a function that found none, where its runtime is forked then and not started: that is faster
+    /// than what it saves. `None` when a runtime has to be started for it.
+    pub(super) async fn build_forked(
+        &self,
+        spec: &InstanceSpec,
+        layout: &RuntimeLayout,
+        relay: Option<&Arc<dyn Relay>>,
+    ) -> Option<Box<dyn Instance>> {
+        let stock = self.stock.as_ref()?;
+        let profile = self.profile_of(spec, layout)?;
+        let built = async { self.give(stock.build_forked(&profile).await?, spec, layout, relay).await };
+        match built.await {
+            Ok(instance) => Some(instance),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+            Err(error) => {
+                tracing::warn!(%error, "a runtime could not be forked for its function; it is started");
+                None
+            }
+        }
+    }
+
+    async fn give(
+        &self,
+        blank: Blank,
+        spec: &InstanceSpec,
+        layout: &RuntimeLayout,
+        relay: Option<&Arc<dyn Relay>>,
+    ) -> io::Result<Box<dyn Instance>> {
+        let mut becoming = becoming(spec, layout, relay);
+        // A blank has an empty `/tmp`; that of an environment whose runtime starts again covers it.
+        if spec.temporary_files.is_held() {
+            becoming.temporary = self.temporaries.mount(&spec.temporary_files, spec.ephemeral_mb).await;
+        }
+        let has_own = becoming.temporary.is_some();
+        let temporary_files = blank.temporary_files();
+        let mut process = blank.become_instance(&self.client, becoming).await?;
+        if !has_own {
+            spec.temporary_files.take_over(&temporary_files);
+        }
+        let listener = process.relay_listener.take();
+        serve_relay(&mut process, listener, relay.cloned());
+        Ok(instance_of(process))
+    }
+
+    fn profile_of(&self, spec: &InstanceSpec, layout: &RuntimeLayout) -> Option<Profile> {
         let expected = ExpectedInstance {
             runtime: spec.runtime.clone(),
             environment: spec.environment.clone(),
@@ -42,32 +102,7 @@ impl Sandbox {
             egress: spec.egress.clone(),
             layers_dir: spec.layers_dir.clone(),
         };
-        let profile = self.profile(&expected, layout);
-        // One that died, or whose files cannot be mounted, is no reason to give up: the next one, or a new one, follows.
-        while let Some(blank) = stock.take(profile.as_ref()) {
-            let mut becoming = becoming(spec, layout, relay);
-            // A blank has an empty `/tmp`; that of an environment whose runtime starts again covers it.
-            if spec.temporary_files.is_held() {
-                becoming.temporary = self.temporaries.mount(&spec.temporary_files, spec.ephemeral_mb).await;
-            }
-            let has_own = becoming.temporary.is_some();
-            let temporary_files = blank.temporary_files();
-            match blank.become_instance(&self.client, becoming).await {
-                Ok(mut process) => {
-                    if !has_own {
-                        spec.temporary_files.take_over(&temporary_files);
-                    }
-                    let listener = process.relay_listener.take();
-                    serve_relay(&mut process, listener, relay.cloned());
-                    return Some(instance_of(process));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a sandbox that was built ahead could not be given to its function");
-                    stock.lose();
-                }
-            }
-        }
-        None
+        self.profile(&expected, layout)
     }
 
     fn profile(&self, expected: &ExpectedInstance, layout: &RuntimeLayout) -> Option<Profile> {

@@ -81,6 +81,11 @@ impl Profile {
         self.ephemeral_mb
     }
 
+    /// Whether its runtimes are forked, where there is something to fork them from.
+    pub(super) fn is_forked(&self, runtime_dir: &Path) -> bool {
+        self.request(runtime_dir).zygote.is_some()
+    }
+
     /// How one is built.
     pub(super) fn request(&self, runtime_dir: &Path) -> LaunchRequest {
         let same = |path: &PathBuf| Bind { source: path.clone(), target: path.clone() };

@@ -14,6 +14,11 @@ const BYTES_GUESSED: u64 = 32 * 1024 * 1024;
 const PROFILES_MAX: usize = 64;
 /// Pause after a blank that could not be built; doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Silence after a blank was handed out: to build the next one at once would take the processors from the start that it
+/// was for.
+const REST: Duration = Duration::from_millis(30);
+/// And the longest that starts which follow each other can put it off.
+const REST_MAX: Duration = Duration::from_millis(200);
 /// How often it is doubled.
 const DOUBLINGS_MAX: u32 = 6;
 
@@ -43,6 +48,8 @@ pub(super) struct Shelves<Key = Profile, Kept = Blank> {
     missed: u64,
     unsuited: u64,
     lost: u64,
+    /// First and last time that a blank was handed out, since the last pause between them.
+    handing: Option<(Instant, Instant)>,
     closed: bool,
 }
 
@@ -68,7 +75,8 @@ impl<Kept> Shelf<Kept> {
 
 impl<Key: Ord + Clone, Kept: Item> Shelves<Key, Kept> {
     pub(super) fn new(options: StockOptions) -> Self {
-        Self { options, shelves: BTreeMap::new(), handed_out: 0, missed: 0, unsuited: 0, lost: 0, closed: false }
+        let (shelves, handing) = (BTreeMap::new(), None);
+        Self { options, shelves, handed_out: 0, missed: 0, unsuited: 0, lost: 0, handing, closed: false }
     }
 
     /// The youngest blank that is alive, whose memory the caches know best.
@@ -93,7 +101,11 @@ impl<Key: Ord + Clone, Kept: Item> Shelves<Key, Kept> {
         }
         self.lost += dead;
         match taken {
-            Some(_) => self.handed_out += 1,
+            Some(_) => {
+                self.handed_out += 1;
+                let first = self.rests_until(now).and(self.handing).map_or(now, |(first, _last)| first);
+                self.handing = Some((first, now));
+            }
             None => self.missed += 1,
         }
         taken
@@ -116,8 +128,11 @@ impl<Key: Ord + Clone, Kept: Item> Shelves<Key, Kept> {
         if self.closed {
             return (None, None);
         }
+        let rests = self.rests_until(now).is_some();
         let wanting = self.shelves.iter_mut().filter_map(|(profile, shelf)| {
-            let wants = shelf.demand.wanted(now) > shelf.count() && shelf.not_before <= now;
+            // The next start would find nothing: that is worse than to burden this one.
+            let may = shelf.not_before <= now && !(rests && shelf.count() > 0);
+            let wants = may && shelf.demand.wanted(now) > shelf.count();
             wants.then(|| (shelf.demand.last(), profile.clone(), shelf.bytes))
         });
         let Some((last, profile, bytes)) = wanting.max_by_key(|(last, ..)| *last) else { return (None, None) };
@@ -134,6 +149,11 @@ impl<Key: Ord + Clone, Kept: Item> Shelves<Key, Kept> {
             shelf.building += 1;
         }
         (Some(profile), superfluous)
+    }
+
+    /// Until when only what is missing altogether is built, if that is so now.
+    pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.handing.map(|(first, last)| (last + REST).min(first + REST_MAX)).filter(|until| *until > now)
     }
 
     /// Takes what was in work, or the news that it failed; gives back what nobody wants any more.
@@ -234,7 +254,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Item, Shelves, StockOptions};
+    use super::{FIRST_PAUSE, Item, REST, REST_MAX, Shelves, StockOptions};
 
     /// A blank that dies when it is told to.
     struct Paper(Rc<Cell<bool>>);
@@ -279,6 +299,32 @@ mod tests {
         assert!(shelves.take(None, now).is_none());
         let seen = shelves.snapshot();
         assert_eq!((seen.ready, seen.handed_out, seen.missed, seen.unsuited), (0, 2, 3, 1));
+    }
+
+    #[test]
+    fn the_stock_is_filled_again_when_starts_have_gone_on_or_have_put_it_off_long_enough_or_nothing_is_left() {
+        let mut now = Instant::now();
+        let mut shelves = shelves(32, 1_000);
+        (0..32).for_each(|_| drop(shelves.take(Some(&"python"), now)));
+        assert_eq!(fill(&mut shelves, now).len(), 32);
+        assert!(shelves.take(Some(&"python"), now).is_some());
+        assert_eq!((shelves.next(now).0, shelves.rests_until(now)), (None, Some(now + REST)));
+        now += REST;
+        assert_eq!((fill(&mut shelves, now), shelves.rests_until(now)), (vec!["python"], None));
+        // One start after another.
+        let began = now;
+        while now < began + REST_MAX {
+            assert!(shelves.take(Some(&"python"), now).is_some());
+            assert_eq!(shelves.next(now).0, None);
+            now += REST / 2;
+        }
+        assert_eq!(shelves.next(now).0, Some("python"));
+        // All at once: the next start would find nothing.
+        while shelves.take(Some(&"python"), now).is_some() {}
+        assert!(shelves.rests_until(now).is_some() && shelves.put(&"python", None, now).is_none());
+        now += FIRST_PAUSE;
+        assert!(shelves.take(Some(&"python"), now).is_none());
+        assert_eq!(shelves.next(now).0, Some("python"));
     }
 
     #[test]
