@@ -252,6 +252,11 @@ result = [late.recv(12).decode(), invoke({echo!r}, 'still')]
 
 def accepted(server: Server) -> int:
     """The most connections of one function's network that the server has open."""
+    # Not counted at one moment: connections that end meanwhile and those that take their places are counted both.
+    return min(_accepted(server) for _ in range(3))
+
+
+def _accepted(server: Server) -> int:
     own = open_files(server.pid)
     most = 0
     for _first, runtime in sandboxes(server.pid):

@@ -8,23 +8,25 @@
 const Module = require('module');
 const channel = require('./channel.cjs');
 const { describe } = require('./context.cjs');
-const { load } = require('./handler.cjs');
+const { canRequireEsModules, load } = require('./handler.cjs');
 
 const REHEARSAL = require.resolve('./rehearsal.cjs');
+const MODULES = require.resolve('./modules.mjs');
 const REHEARSALS = 8;
 
 /** Runs a function that does nothing through the code that real ones will use, and leaves no trace of it. */
 async function rehearse() {
   const paths = new Set(Object.keys(Module._pathCache));
   const { handler } = await load(__dirname, 'rehearsal.handler');
-  // The loader of ES modules is made when it is first used. A file would start the threads that read files, too.
-  await import('data:text/javascript,export const handler = 1;');
+  // With `import`, a file would start the threads that read files, too.
+  if (canRequireEsModules()) require(MODULES);
+  else await import('data:text/javascript,export const handler = 1;');
   for (let count = 0; count < REHEARSALS; count += 1) {
     const event = JSON.parse('{"text": "a", "numbers": [1, 2.5, null, true]}');
     const meta = { id: '', arn: '', deadline_ms: 0, trace_id: '' };
     JSON.stringify(await handler(event, describe({}, meta)));
   }
-  delete require.cache[REHEARSAL];
+  for (const file of [REHEARSAL, MODULES]) delete require.cache[file];
   for (const path of Object.keys(Module._pathCache)) if (!paths.has(path)) delete Module._pathCache[path];
 }
 

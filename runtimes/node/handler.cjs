@@ -4,6 +4,7 @@
 const { existsSync, readFileSync, statSync } = require('fs');
 const { createRequire } = require('module');
 const path = require('path');
+const { isModuleNamespaceObject } = require('util').types;
 const errors = require('./errors.cjs');
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
@@ -59,14 +60,44 @@ const isFile = (file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? 
 
 const importFile = (file) => import(require('url').pathToFileURL(file).href);
 
+/** First minor versions that say nothing about it in the function's log. */
+const REQUIRES_QUIETLY = { 20: 19, 22: 13, 23: 5 };
+
+/** Whether this Node.js can load an ES module at once. */
+exports.canRequireEsModules = () => {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return Boolean(process.features.require_module) && minor >= (REQUIRES_QUIETLY[major] ?? 0);
+};
+
+/**
+ * Loads an ES module: at once where Node.js can, because `import` reads each file by four trips to another thread.
+ *
+ * What that refuses (a module that awaits at its top level) or what fails is left to `import`, which evaluates nothing
+ * twice. Options of the function's own may have hooked into `import`.
+ */
+function loadEsModule(file) {
+  if (!process.env.NODE_OPTIONS && exports.canRequireEsModules()) {
+    try {
+      const loaded = requireModule(file);
+      if (isModuleNamespaceObject(loaded)) return loaded;
+    } catch {
+      // See above.
+    } finally {
+      // Of ES modules there is none.
+      delete requireModule.cache[file];
+    }
+  }
+  return importFile(file);
+}
+
 /** Loads the module at a path without its ending, or else as Node.js would resolve its name. */
 async function loadModule(root, directory, name) {
   const base = path.resolve(root, directory, name);
   const directoryOfBase = path.dirname(base);
   const attempts = [
     ['', requireModule],
-    ['.js', (file) => (isModulePackage(directoryOfBase) ? importFile(file) : requireModule(file))],
-    ['.mjs', importFile],
+    ['.js', (file) => (isModulePackage(directoryOfBase) ? loadEsModule(file) : requireModule(file))],
+    ['.mjs', loadEsModule],
     ['.cjs', requireModule],
   ];
   for (const [ending, load] of attempts) {

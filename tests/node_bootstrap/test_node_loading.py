@@ -70,6 +70,30 @@ def test_top_level_await_is_waited_for(ready: Start) -> None:
     assert ready({"app.mjs": code}).call() == "later"
 
 
+@pytest.mark.parametrize(
+    "ending",
+    ["", "\nawait 1;", "\nthrow new Error('no');", "\nimport './nowhere.mjs';"],
+    ids=["", "await", "throw", "import"],
+)
+def test_a_module_is_evaluated_once_whichever_way_it_is_loaded(start: Start, ending: str) -> None:
+    code = "import fs from 'node:fs';\nfs.writeSync(2, 'evaluated\\n');\n" + MODULE + ending
+    function = start({"app.mjs": code})
+    answer = function.receive()
+    fails = "throw" in ending or "import" in ending
+    assert answer is not None and answer.kind == ("init_error" if fails else "ready")
+    if fails:
+        assert function.exit_status() == 129
+    else:
+        assert function.call() == "undefined"
+    assert function.log.count("evaluated") == (0 if "import" in ending else 1)
+
+
+def test_a_module_that_failed_is_told_as_import_tells_it(start: Start) -> None:
+    document = init_error(start({"app.mjs": "import './nowhere.mjs'"}))
+    assert document["errorType"] == "Error" and "nowhere.mjs" in document["errorMessage"]
+    assert not any("require" in line for line in document["trace"]), document["trace"]
+
+
 def test_a_top_level_await_that_never_settles_ends_with_nodes_status(start: Start) -> None:
     function = start({"app.mjs": "await new Promise(() => {})\nexport const handler = async () => 1"})
     assert function.receive() is None

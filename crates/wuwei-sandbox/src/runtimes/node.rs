@@ -17,7 +17,7 @@ macro_rules! file {
 }
 
 /// The bootstrap of the Node.js runtimes; the first file is the one that is started.
-pub(crate) const FILES: [RuntimeFile; 9] = [
+pub(crate) const FILES: [RuntimeFile; 10] = [
     file!("bootstrap.cjs"),
     file!("blank.cjs"),
     file!("channel.cjs"),
@@ -26,6 +26,7 @@ pub(crate) const FILES: [RuntimeFile; 9] = [
     file!("errors.cjs"),
     file!("handler.cjs"),
     file!("rehearsal.cjs"),
+    file!("modules.mjs"),
     file!("stream.cjs"),
 ];
 
