@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,23 @@ def devices_of(server: Server) -> set[str]:
         if server.mark in image:
             found.add(device.name)
     return found
+
+
+def attached(server: Server) -> set[tuple[str, str]]:
+    """Those devices, each with a number that it gets anew with each file."""
+    return {(name, Path(f"/sys/block/{name}/diskseq").read_text().strip()) for name in devices_of(server)}
+
+
+def changes_of(action: Callable[[], None], server: Server) -> set[tuple[str, str]]:
+    """Those that are others afterwards."""
+    before = attached(server)
+    action()
+    return before - attached(server)
+
+
+def replaced(before: set[tuple[str, str]], count: int, server: Server) -> Callable[[], bool]:
+    """Whether so many of them are gone."""
+    return lambda: len(before - attached(server)) >= count
 
 
 def fresh(functions: Functions, **settings: Any) -> str:
@@ -174,6 +192,37 @@ def test_of_environments_that_have_ended_nothing_stays_on_the_disk(new_server: A
         return metrics[BUILDING] == 0 and len(devices_of(server)) == STOCK + blanks
 
     until(only_what_waits_is_there, "file systems are those that were made ahead, and those of sandboxes in stock")
+
+
+def test_a_tmp_that_nobody_has_changed_is_given_on_and_any_other_one_is_not(new_server: Any, functions_of: Any) -> None:
+    server: Server = new_server(config="keep_alive_s = 1\n").start()
+    functions: Functions = functions_of(server)
+    names = [fresh(functions) for _ in range(3)]
+
+    def round_of(statements: str) -> None:
+        for name in names:
+            functions.call(name, "MB = 1 << 20; " + statements + "; result = 0")
+        until(lambda: metrics_of(server)['wuwei_instances{state="idle"}'] == 0, "the environments have ended")
+        until(lambda: metrics_of(server)[BUILDING] == 0, "the stock is full")
+
+    # The first ones make the stock as large as it is to be.
+    round_of("pass")
+    until(lambda: not changes_of(lambda: round_of("pass"), server), "the same ones are used again")
+    changes = {
+        "a file": "open('/tmp/file', 'w').write('secret')",
+        "a file that is gone again": "open('/tmp/file', 'w').write('secret'); os.remove('/tmp/file')",
+        "a file without a name": "f = os.open('/tmp', os.O_TMPFILE | os.O_RDWR); os.write(f, bytes(MB)); os.fsync(f)",
+        "a mode": "os.chmod('/tmp', 0o700); os.chmod('/tmp', 0o1777)",
+        "times": "os.utime('/tmp', (1, 1))",
+        "an attribute": "os.setxattr('/tmp', 'user.secret', b'1')",
+    }
+    for what, statements in changes.items():
+        before = attached(server)
+        round_of(statements)
+        until(replaced(before, len(names), server), f"those that were changed are gone: {what}")
+    for name in names:
+        state = "[os.listdir('/tmp'), os.stat('/tmp').st_mode & 0o7777, os.listxattr('/tmp'), *" + FREE + "]"
+        assert functions.call(name, f"result = {state}")[:4] == [[], 0o1777, [], 512 * MB]
 
 
 def test_doctor_tells_where_tmp_is(server: Server) -> None:

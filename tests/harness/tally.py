@@ -37,6 +37,7 @@ EXACT = ("descriptors", "threads", "processes", "groups", "mounts", "namespaces"
 SAME = ("processes", "groups", "mounts", "namespaces", "links")
 """Those that do not depend on what the sandboxes are for that are built ahead, but on how many there are."""
 STILL_SECONDS = 0.5
+LIKE_SECONDS = 15.0
 
 
 def tally(server: Server) -> Tally:
@@ -56,8 +57,9 @@ def tally(server: Server) -> Tally:
         "groups": len(groups_of(server)),
         "mounts": sum(len(leftovers.mounts_of("", pid)) for pid in own),
         "namespaces": len(_namespaces_of(tree)),
-        "links": len(leftovers.network_interfaces()) + (_links_of(filler) if filler else 0),
-        "filter": _filter_size([]) + (_filter_size(["nsenter", "-t", str(filler), "-n"]) if filler else 0),
+        "links": len(_own_links(server)) + (_links_of(filler) if filler else 0),
+        "filter": _filter_size([], server.name)
+        + (_filter_size(["nsenter", "-t", str(filler), "-n"], leftovers.NAME) if filler else 0),
         "data": data,
         "files": files,
         "logs": disk_of(logs)[0],
@@ -68,14 +70,17 @@ def tally(server: Server) -> Tally:
 def at_rest(
     server: Server, like: Tally | None = None, within: float = 60.0, poll: Callable[[float], object] = time.sleep
 ) -> Tally:
-    """What it holds when no instance is left and the counts stand still (and are `like` those), or after `within`."""
-    deadline = time.monotonic() + within
-    found, since = tally(server), time.monotonic()
+    """What it holds when no instance is left and the counts stand still, or after `within`; and are `like` those, or
+    have not become so for a while: then whoever compares them will see it."""
+    begin = time.monotonic()
+    deadline = begin + within
+    found, since = tally(server), begin
     while time.monotonic() < deadline and (time.monotonic() - since < STILL_SECONDS or instances_of(server)):
         poll(0.1)
         now = tally(server)
         still = all(now[column] == found[column] for column in EXACT)
-        if not still or (like is not None and any(now[column] != like[column] for column in SAME)):
+        hopes = like is not None and time.monotonic() - begin < LIKE_SECONDS
+        if not still or (hopes and any(now[column] != like[column] for column in SAME)):
             since = time.monotonic()
         found = now
     return found
@@ -160,6 +165,13 @@ def _namespaces_of(tree: set[int]) -> set[str]:
     return found
 
 
+def _own_links(server: Server) -> set[str]:
+    """Interfaces of the network that the caller is in, without those of other servers."""
+    own = f"{leftovers.NAME}-{server.name[:8]}"
+    links = leftovers.network_interfaces()
+    return {link for link in links if link == own or not link.startswith(f"{leftovers.NAME}-")}
+
+
 def _links_of(pid: int) -> int:
     """Interfaces in the network of a process, but its loopback."""
     with suppress(OSError):
@@ -167,13 +179,13 @@ def _links_of(pid: int) -> int:
     return 0
 
 
-def _filter_size(prefix: list[str]) -> int:
-    """Rules, and elements of sets and maps, in the product's tables of one network."""
+def _filter_size(prefix: list[str], name: str) -> int:
+    """Rules, and elements of sets and maps, in the tables of one network whose name has this part."""
     command = [*([tool(prefix[0]), *prefix[1:]] if prefix else []), tool("nft"), "-j", "list", "ruleset"]
     count = 0
     for entry in json.loads(run(command).ok().output)["nftables"]:
         for kind, body in entry.items():
-            if leftovers.NAME in body.get("table", "") or leftovers.NAME in body.get("name", ""):
+            if name in body.get("table", "") or name in body.get("name", ""):
                 count += kind == "rule"
                 count += len(body.get("elem", [])) if kind in ("set", "map") else 0
     return count

@@ -117,6 +117,7 @@ async fn stand(
         relay: None,
         lease,
         output: pipe::Receiver::from_owned_fd(output)?,
+        reaped: started.reaped,
         exit: started.exit,
         controls: started.controls,
     };

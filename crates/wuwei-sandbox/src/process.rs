@@ -1,6 +1,6 @@
 //! One sandboxed process tree, as the launcher hands it over: channels, exit, meter.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
@@ -26,6 +26,8 @@ pub(crate) struct SandboxedProcess {
     pub(crate) lease: Option<Lease>,
     /// Read end of the pipe that is both stdout and stderr.
     pub(crate) output: pipe::Receiver,
+    /// Set once the launcher has seen the last of its processes end; `exit` also changes when the launcher itself has ended.
+    pub(crate) reaped: Arc<OnceLock<Usage>>,
     /// `None` while it runs.
     pub(crate) exit: watch::Receiver<Option<ProcessExit>>,
     /// Accounting, freezing, killing.

@@ -220,6 +220,7 @@ impl Sandbox {
             SandboxMode::Full => self.temporaries.mount(&spec.temporary_files, spec.ephemeral_mb).await,
             SandboxMode::Reduced => None,
         };
+        let temporary_files = spec.temporary_files.clone();
         let mut request = self.request(spec, layout);
         let mut outside = Outside::default();
         let mut runtime_api_address = None;
@@ -249,6 +250,7 @@ impl Sandbox {
             announce(&mut request.environment, relay.as_ref(), &relay_address);
         }
         let mut process = launch(&self.client, request, Outfit { network, temporary }).await?;
+        temporary_files.is_used_until(&process.reaped);
         process.runtime_api = process.runtime_api.or(outside.runtime_api);
         let relay_listener = process.relay_listener.take().or(outside.relay);
         serve_relay(&mut process, relay_listener, relay);

@@ -7,13 +7,16 @@
 mod client;
 mod image;
 mod keeper;
+mod pristine;
 mod protocol;
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::instance::Usage;
 pub(crate) use client::{KeeperClient, KeeperOptions};
 pub use keeper::run_keeper;
+use pristine::Pristine;
 
 /// The files in `/tmp` of one execution environment: they survive a reset of its runtime, and end with the last clone.
 #[derive(Clone, Default)]
@@ -32,6 +35,13 @@ impl TemporaryFiles {
         drop(before);
     }
 
+    /// A sandbox has it, until this is set.
+    pub(crate) fn is_used_until(&self, reaped: &Arc<OnceLock<Usage>>) {
+        if let Some(held) = &mut *self.held() {
+            held.users.push(Arc::clone(reaped));
+        }
+    }
+
     fn held(&self) -> MutexGuard<'_, Option<Held>> {
         // It is replaced as a whole, also when a holder panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -47,11 +57,46 @@ impl std::fmt::Debug for TemporaryFiles {
 /// A file system and who clears it away.
 struct Held {
     mount: Arc<OwnedFd>,
+    megabytes: u32,
+    /// What it was like, where that can be told.
+    pristine: Option<Pristine>,
+    /// How many mounts of it were given to sandboxes.
+    given: usize,
+    /// Those sandboxes.
+    users: Vec<Arc<OnceLock<Usage>>>,
     keeper: Arc<KeeperClient>,
+}
+
+/// A file system that nobody has.
+struct Spare {
+    mount: OwnedFd,
+    pristine: Option<Pristine>,
+}
+
+impl Spare {
+    fn new(mount: OwnedFd) -> Self {
+        let pristine = Pristine::of(&mount).inspect_err(|error| tracing::debug!(%error, "used once")).ok();
+        Self { mount, pristine }
+    }
+}
+
+impl Held {
+    /// Whether it is as if it had never been used. It is not, as long as somebody may still write to it.
+    fn is_pristine(&self) -> bool {
+        let all_ended = self.users.len() == self.given && self.users.iter().all(|user| user.get().is_some());
+        all_ended && self.pristine.is_some_and(|pristine| pristine.is_still(&self.mount))
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        // Most functions write nothing.
+        if self.is_pristine()
+            && let Ok(mount) = self.mount.try_clone()
+            && self.keeper.take_back(self.megabytes, Spare { mount, pristine: self.pristine })
+        {
+            return;
+        }
         self.keeper.give_up(&self.mount);
     }
 }
@@ -84,9 +129,10 @@ impl Temporaries {
         let held = match held {
             Some(held) => held,
             None => match keeper.make(megabytes).await {
-                Ok(mount) => {
+                Ok(Spare { mount, pristine }) => {
                     let (mount, keeper) = (Arc::new(mount), Arc::clone(keeper));
-                    let held = Held { mount: Arc::clone(&mount), keeper };
+                    let (given, users) = (0, Vec::new());
+                    let held = Held { mount: Arc::clone(&mount), megabytes, pristine, given, users, keeper };
                     *files.held() = Some(held);
                     mount
                 }
@@ -96,6 +142,9 @@ impl Temporaries {
                 }
             },
         };
+        if let Some(held) = &mut *files.held() {
+            held.given += 1;
+        }
         match keeper.mount_again(held.as_fd()).await {
             Ok(mount) => Some(mount),
             Err(error) => {

@@ -29,6 +29,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Started {
     /// In the order of the protocol.
     pub(super) listeners: Vec<OwnedFd>,
+    pub(super) reaped: Arc<OnceLock<Usage>>,
     pub(super) exit: watch::Receiver<Option<ProcessExit>>,
     pub(super) controls: Arc<dyn ProcessControls>,
     /// Of one that was built ahead.
@@ -135,8 +136,9 @@ impl LauncherClient {
         unwanted.client = None;
         let Descriptors { listeners, meter, reach } = answer.map_err(io::Error::other)?;
         let (meter, client, before_us) = (Meter::new(meter), Arc::clone(self), OnceLock::new());
+        let reaped = Arc::clone(&final_usage);
         let controls = Arc::new(RemoteControls { id, meter, final_usage, client, defences, before_us });
-        Ok(Started { listeners, exit: exit_receiver, controls, reach })
+        Ok(Started { listeners, reaped, exit: exit_receiver, controls, reach })
     }
 
     /// Whether sandboxes can be built ahead now.

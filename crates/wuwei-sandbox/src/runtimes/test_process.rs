@@ -242,6 +242,7 @@ fn spawn(mut command: Command, runtime_api: Option<TcpListener>) -> io::Result<S
     });
     let output = pipe::Receiver::from_owned_fd(read)?;
     Ok(SandboxedProcess {
+        reaped: Arc::default(),
         control: ControlSocket::new(ours)?,
         runtime_api,
         relay_listener: None,

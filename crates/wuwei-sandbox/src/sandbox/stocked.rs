@@ -85,7 +85,9 @@ impl Sandbox {
         let has_own = becoming.temporary.is_some();
         let temporary_files = blank.temporary_files();
         let mut process = blank.become_instance(&self.client, becoming).await?;
-        if !has_own {
+        if has_own {
+            spec.temporary_files.is_used_until(&process.reaped);
+        } else {
             spec.temporary_files.take_over(&temporary_files);
         }
         let listener = process.relay_listener.take();

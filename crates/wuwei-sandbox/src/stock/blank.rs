@@ -62,6 +62,7 @@ impl Blank {
         temporary_files: TemporaryFiles,
     ) -> io::Result<Self> {
         let (mut process, reach) = launch_ahead(client, request, outfit).await?;
+        temporary_files.is_used_until(&process.reaped);
         let mut answers = FrameReader::default();
         let answer = tokio::time::timeout(BOOT_LIMIT, answers.read(&mut process.control)).await;
         let answer = answer.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))?;

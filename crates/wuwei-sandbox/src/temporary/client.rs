@@ -14,6 +14,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use wuwei_model::limits::EPHEMERAL_MB_MIN;
 
+use super::Spare;
 use super::protocol::{Event, Request};
 use crate::helper::{HelperProcess, HelperStarter};
 use crate::launcher::{Received, receive, send};
@@ -24,6 +25,8 @@ const KEEPER_TIMEOUT: Duration = Duration::from_secs(20);
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 /// File systems of the usual size that are made ahead.
 const STOCK: usize = 4;
+/// The most that are kept of those that come back as they were.
+const STOCK_MAX: usize = 64;
 
 /// How to start keepers.
 #[derive(Clone, Debug)]
@@ -45,7 +48,7 @@ struct Connection {
 struct State {
     connection: Option<Arc<Connection>>,
     pending: BTreeMap<u64, Answer>,
-    stock: Vec<OwnedFd>,
+    stock: Vec<Spare>,
     /// Whether somebody is filling the stock.
     stocking: bool,
     closed: bool,
@@ -70,15 +73,25 @@ impl KeeperClient {
     }
 
     /// An empty file system.
-    pub(super) async fn make(self: &Arc<Self>, megabytes: u32) -> io::Result<OwnedFd> {
+    pub(super) async fn make(self: &Arc<Self>, megabytes: u32) -> io::Result<Spare> {
         if megabytes == EPHEMERAL_MB_MIN {
             let stocked = self.state().stock.pop();
             self.restock();
-            if let Some(mount) = stocked {
-                return Ok(mount);
+            if let Some(spare) = stocked {
+                return Ok(spare);
             }
         }
-        self.ask(|id| Request::Make { id, megabytes }, None).await
+        Ok(Spare::new(self.ask(|id| Request::Make { id, megabytes }, None).await?))
+    }
+
+    /// Takes a file system back that is as it was made; false when there is no room for it.
+    pub(super) fn take_back(&self, megabytes: u32, spare: Spare) -> bool {
+        let mut state = self.state();
+        let has_room = megabytes == EPHEMERAL_MB_MIN && !state.closed && state.stock.len() < STOCK_MAX;
+        if has_room {
+            state.stock.push(spare);
+        }
+        has_room
     }
 
     /// Another mount of a file system.
@@ -130,7 +143,7 @@ impl KeeperClient {
                 let made = client.ask(|id| Request::Make { id, megabytes: EPHEMERAL_MB_MIN }, None).await;
                 let mut state = client.state();
                 match made {
-                    Ok(mount) if !state.closed => state.stock.push(mount),
+                    Ok(mount) if !state.closed => state.stock.push(Spare::new(mount)),
                     Ok(_late) => {}
                     Err(error) => {
                         // Not tried again before the next one is asked for: a full disk would be asked without end.
