@@ -187,7 +187,7 @@ async fn start_program(client: &Arc<LauncherClient>, attempt: Launch, covered: &
         binds: std::mem::take(&mut request.binds),
         temporary: None,
         memory_mb: request.memory_mb,
-        frame: assignment(&Assignment { environment: &request.environment, handler, working_directory: "/" }),
+        assignment: assignment(&Assignment { environment: &request.environment, handler, working_directory: "/" }),
         defences: request.defences.clone(),
     };
     request.environment.clear();

@@ -197,13 +197,17 @@ fn as_object<S: serde::Serializer>(pairs: &[(String, String)], serializer: S) ->
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
+/// The document of the frame that assigns a blank to a function.
+pub(crate) fn assignment(assignment: &Assignment<'_>) -> String {
+    serde_json::to_string(assignment).expect("strings are always JSON")
+}
+
 /// The frame that assigns a blank to a function.
-pub(crate) fn assignment(assignment: &Assignment<'_>) -> Bytes {
-    let document = serde_json::to_vec(assignment).expect("strings are always JSON");
+pub(crate) fn assignment_frame(document: &str) -> Bytes {
     let mut frame = BytesMut::with_capacity(HEADER_BYTES + document.len());
     frame.put_u32_le(u32::try_from(document.len()).expect("an environment of 4 KB is far below 4 GB"));
     frame.put_u8(ASSIGN);
-    frame.put_slice(&document);
+    frame.put_slice(document.as_bytes());
     frame.freeze()
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// Shows the function's files in the sandbox.
-    pub(crate) async fn show(&self, client: &LauncherClient, shown: Shown, defences: Defences) -> io::Result<()> {
+    pub(crate) async fn show(&self, client: &LauncherClient, shown: Shown<'_>, defences: Defences) -> io::Result<()> {
         client.show(shown, &self.namespace, defences).await
     }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wuwei_engine::{Engine, EngineOptions};
 use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
@@ -153,15 +154,17 @@ async fn serve(
         };
         (started, expired)
     };
-    let serving = gateway.serve(listener, signals.at_least(1));
-    tokio::pin!(serving);
+    // In a task: the thread that waits for events takes new connections itself, instead of waking this one.
+    let mut serving = JoinSet::new();
+    let stop = signals.clone();
+    serving.spawn(async move { gateway.serve(listener, stop.at_least(1)).await });
     let (started, expired) = tokio::select! {
         begun = drain => begun,
         // It ends after its signal only: with no connection open, it may be seen first.
-        () = &mut serving => return Ok(DRAIN_GRACE),
+        _ended = serving.join_next() => return Ok(DRAIN_GRACE),
     };
     let left = tokio::select! {
-        () = &mut serving => DRAIN_GRACE.saturating_sub(started.elapsed()),
+        _ended = serving.join_next() => DRAIN_GRACE.saturating_sub(started.elapsed()),
         () = expired => Duration::ZERO,
     };
     drop(server_file);

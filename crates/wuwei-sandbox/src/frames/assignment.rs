@@ -80,13 +80,13 @@ mod tests {
     use std::path::PathBuf;
 
     use super::{Assigned, WAITING, read};
-    use crate::frames::{Answer, AnswerKind, Assignment, FrameReader, assignment};
+    use crate::frames::{Answer, AnswerKind, Assignment, FrameReader, assignment, assignment_frame};
 
     #[test]
     fn an_assignment_is_read_as_it_was_written_and_no_further() {
         let environment = vec![("Z".to_owned(), "1 \"é\"".to_owned()), ("A".to_owned(), String::new())];
         let written = Assignment { environment: &environment, handler: "h", working_directory: "/var/task" };
-        let mut bytes = assignment(&written).to_vec();
+        let mut bytes = assignment_frame(&assignment(&written)).to_vec();
         bytes.push(7);
         let mut rest = bytes.as_slice();
         let assigned = read(&mut rest).unwrap().unwrap();

@@ -4,7 +4,8 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{
-    Answer, AnswerKind, Assignment, FrameError, FrameReader, HEADER_BYTES, PAYLOAD_BYTES_MAX, assignment, request,
+    Answer, AnswerKind, Assignment, FrameError, FrameReader, HEADER_BYTES, PAYLOAD_BYTES_MAX, assignment,
+    assignment_frame, request,
 };
 use crate::runtimes::test_process::{ID, invocation};
 use wuwei_model::limits::SYNC_RESPONSE_BYTES_MAX;
@@ -68,7 +69,7 @@ fn an_assignment_is_length_kind_and_a_document_with_the_environment_in_order() {
     let environment = [("Z", "last \"é\""), ("A", ""), ("_HANDLER", "app.handler")];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let assigned = Assignment { environment: &environment, handler: "app.handler", working_directory: "/var/task" };
-    let mut bytes = assignment(&assigned);
+    let mut bytes = assignment_frame(&assignment(&assigned));
     assert_eq!(bytes.get_u32_le() as usize, bytes.len() - 1);
     assert_eq!(bytes.get_u8(), 2);
     let expected = r#"{"environment":{"Z":"last \"é\"","A":"","_HANDLER":"app.handler"},"handler":"app.handler","working_directory":"/var/task"}"#;

@@ -147,7 +147,7 @@ impl LauncherClient {
     }
 
     /// Shows files of the host in a sandbox that was built ahead.
-    pub(super) async fn show(&self, shown: Shown, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
+    pub(super) async fn show(&self, shown: Shown<'_>, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
         let mounter = self.state().mounter.clone();
         let mounter = mounter.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "there is no mounter"))?;
         mounter.show(shown, namespace, defences).await

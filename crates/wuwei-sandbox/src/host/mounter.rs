@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,11 +20,15 @@ const LIMIT: Duration = Duration::from_secs(5);
 type Answer = oneshot::Sender<Result<(), String>>;
 
 /// What a sandbox that stands is to show.
-pub(crate) struct Shown {
+pub(crate) struct Shown<'sandbox> {
     /// Read-only views of the host.
     pub(crate) binds: Vec<Bind>,
     /// Covers its `/tmp`.
     pub(crate) temporary: Option<OwnedFd>,
+    /// The document of the assignment that its runtime gets then.
+    pub(crate) assignment: String,
+    /// Where it waits for that.
+    pub(crate) control: BorrowedFd<'sandbox>,
 }
 
 /// Speaks to one mounter process, until it ends.
@@ -46,17 +50,19 @@ impl MounterClient {
         Ok(client)
     }
 
-    /// Shows files of the host in a sandbox.
-    pub(super) async fn show(&self, shown: Shown, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
+    /// Shows files of the host in a sandbox, and assigns it.
+    pub(super) async fn show(&self, shown: Shown<'_>, namespace: &OwnedFd, defences: Defences) -> io::Result<()> {
         let gone = || io::Error::new(io::ErrorKind::NotConnected, "the mounter is not running");
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.pending().as_mut().ok_or_else(gone)?.insert(id, answer);
         let _forgotten = Forget { client: self, id };
-        let Shown { binds, temporary } = shown;
-        let order = MountOrder { id, binds, temporary: temporary.is_some(), defences };
-        let descriptors: Vec<_> =
-            [Some(namespace), temporary.as_ref()].into_iter().flatten().map(OwnedFd::as_fd).collect();
+        let Shown { binds, temporary, assignment, control } = shown;
+        let order = MountOrder { id, binds, temporary: temporary.is_some(), assignment, defences };
+        let descriptors: Vec<_> = [Some(namespace.as_fd()), Some(control), temporary.as_ref().map(OwnedFd::as_fd)]
+            .into_iter()
+            .flatten()
+            .collect();
         self.socket.async_io(Interest::WRITABLE, || send(&self.socket, &order, &descriptors)).await?;
         let answer = tokio::time::timeout(LIMIT, answered)
             .await

@@ -124,7 +124,7 @@ impl Ground {
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let assignment =
             Assignment { environment: &environment, handler: "app.handler", working_directory: "/var/task" };
-        process.control.write_all(frames::assignment(&assignment)).await.unwrap();
+        process.control.write_all(frames::assignment_frame(&frames::assignment(&assignment))).await.unwrap();
         let mut instance = instance_of(process);
         let mut lines = Lines::default();
         let initialised = instance.initialise(LIMIT, &mut lines).await;

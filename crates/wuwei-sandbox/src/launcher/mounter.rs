@@ -1,4 +1,4 @@
-//! The mounter: the process that shows a function's code in a sandbox that was built ahead of it.
+//! The mounter: the process that shows a function's code in a sandbox that was built ahead of it, and hands it over.
 //!
 //! It never builds anything, so that no order waits behind a sandbox in work. Each order is a handful of system calls, in
 //! the mount namespace that came with it. It keeps nothing between two orders.
@@ -17,6 +17,7 @@ use super::channel::{Received, receive, send};
 use super::enclosure::{Step, at_step, leave};
 use super::mounts::{attach, file_attributes, tree};
 use super::protocol::{MountAnswer, MountOrder};
+use crate::frames;
 use crate::privilege::{keep_only, of_mounter};
 use crate::sys::{Cloned, clone_process, close_from_all_but, map_owners, owner_of_namespace};
 
@@ -71,10 +72,11 @@ fn give_up_privilege(socket: &OwnedFd) -> Result<(), Step> {
 fn serve(socket: &OwnedFd) -> io::Result<()> {
     let home = Home::here()?;
     while let Some(Received { message, descriptors }) = receive::<MountOrder>(socket)? {
-        let shown = match descriptors.first() {
-            Some(namespace) => own_temporary(&message, namespace, descriptors.get(1))
-                .and_then(|temporary| show(&message, namespace, temporary, &home)),
-            None => Err(Step::new("take the order", io::ErrorKind::InvalidInput.into())),
+        let shown = match descriptors.as_slice() {
+            [namespace, control, rest @ ..] => own_temporary(&message, namespace, rest.first())
+                .and_then(|temporary| show(&message, namespace, temporary, &home))
+                .and_then(|()| at_step("assign the sandbox", assign(&message.assignment, control))),
+            [] | [_] => Err(Step::new("take the order", io::ErrorKind::InvalidInput.into())),
         };
         let failure = shown.err().map(|step| step.to_string());
         send(socket, &MountAnswer { id: message.id, failure }, &[])?;
@@ -119,6 +121,14 @@ fn show(order: &MountOrder, namespace: &OwnedFd, temporary: Option<&OwnedFd>, ho
         leave(1);
     }
     attached
+}
+
+/// Tells the runtime that waits whose it is. Done here, it need not wait until the server has heard of the mount.
+fn assign(document: &str, control: &OwnedFd) -> io::Result<()> {
+    let frame = frames::assignment_frame(document);
+    // The first bytes on this socket, which has room for them.
+    let written = rustix::io::write(control, &frame)?;
+    if written == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 /// Where the mounter opens files: the launcher's own view.

@@ -179,6 +179,8 @@ pub(crate) struct MountOrder {
     /// Whether a mount comes with it that is to cover `/tmp`.
     #[serde(default)]
     pub(crate) temporary: bool,
+    /// What the runtime is told when all is there: the document of a frame for its control socket, which comes along.
+    pub(crate) assignment: String,
     /// What protects the host from it: everything, but for tests of the single defences.
     #[serde(default)]
     pub(crate) defences: Defences,

@@ -142,7 +142,7 @@ fn becoming(spec: &InstanceSpec, layout: &RuntimeLayout, relay: Option<&Arc<dyn 
         binds: std::iter::once(task).chain(layers).collect(),
         temporary: None,
         memory_mb: spec.memory_mb,
-        frame: frames::assignment(&assignment),
+        assignment: frames::assignment(&assignment),
         defences: Defences::default(),
     }
 }

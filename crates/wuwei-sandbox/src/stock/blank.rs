@@ -1,12 +1,10 @@
 //! Blanks: sandboxes that were built ahead of their function and wait for it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::defence::Defences;
 use crate::egress::Egress;
@@ -19,8 +17,6 @@ use crate::temporary::{Temporaries, TemporaryFiles};
 
 /// How long a runtime may take until it waits for its function.
 const BOOT_LIMIT: Duration = Duration::from_secs(20);
-/// How long the hand-over of an assignment may take: a runtime that waits reads it at once.
-const HAND_OVER_LIMIT: Duration = Duration::from_secs(2);
 
 /// What blanks are built with.
 pub(crate) struct Supplies {
@@ -39,8 +35,8 @@ pub(crate) struct Becoming {
     pub(crate) temporary: Option<OwnedFd>,
     /// Its limit, not below that of the blank.
     pub(crate) memory_mb: u32,
-    /// The frame that the runtime waits for.
-    pub(crate) frame: Bytes,
+    /// The document of the frame that the runtime waits for.
+    pub(crate) assignment: String,
     /// All, but in tests of the single defences.
     pub(crate) defences: Defences,
 }
@@ -49,6 +45,8 @@ pub(crate) struct Becoming {
 pub(crate) struct Blank {
     process: SandboxedProcess,
     reach: Reach,
+    /// Its limit.
+    memory_mb: u32,
     /// What is in its `/tmp`: nothing yet.
     temporary_files: TemporaryFiles,
 }
@@ -61,13 +59,14 @@ impl Blank {
         outfit: Outfit,
         temporary_files: TemporaryFiles,
     ) -> io::Result<Self> {
+        let memory_mb = request.memory_mb;
         let (mut process, reach) = launch_ahead(client, request, outfit).await?;
         temporary_files.is_used_until(&process.reaped);
         let mut answers = FrameReader::default();
         let answer = tokio::time::timeout(BOOT_LIMIT, answers.read(&mut process.control)).await;
         let answer = answer.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))?;
         match answer.map_err(io::Error::other)?.kind {
-            AnswerKind::Ready => Ok(Self { process, reach, temporary_files }),
+            AnswerKind::Ready => Ok(Self { process, reach, memory_mb, temporary_files }),
             AnswerKind::InitError
             | AnswerKind::Success
             | AnswerKind::Error
@@ -102,14 +101,15 @@ impl Blank {
         client: &LauncherClient,
         becoming: Becoming,
     ) -> io::Result<SandboxedProcess> {
-        let shown = Shown { binds: becoming.binds, temporary: becoming.temporary };
-        self.reach.show(client, shown, becoming.defences).await?;
-        self.reach.raise_limits(becoming.memory_mb)?;
+        if becoming.memory_mb > self.memory_mb {
+            self.reach.raise_limits(becoming.memory_mb)?;
+        }
         // It has written nothing since it said that it waits.
         discard(&self.process)?;
         self.process.controls.begin();
-        let sent = tokio::time::timeout(HAND_OVER_LIMIT, self.process.control.write_all(&*becoming.frame)).await;
-        sent.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))??;
+        let (assignment, control) = (becoming.assignment, self.process.control.as_fd());
+        let shown = Shown { binds: becoming.binds, temporary: becoming.temporary, assignment, control };
+        self.reach.show(client, shown, becoming.defences).await?;
         Ok(self.process)
     }
 }

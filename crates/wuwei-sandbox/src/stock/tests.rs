@@ -80,8 +80,13 @@ impl World {
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let assigned = Assignment { environment: &environment, handler: "", working_directory: "/var/task" };
         let binds = vec![Bind { source: package, target: PathBuf::from("/var/task") }];
-        let becoming =
-            Becoming { binds, temporary: None, memory_mb, frame: assignment(&assigned), defences: Defences::default() };
+        let becoming = Becoming {
+            binds,
+            temporary: None,
+            memory_mb,
+            assignment: assignment(&assigned),
+            defences: Defences::default(),
+        };
         blank.become_instance(&self.client, becoming).await
     }
 }
