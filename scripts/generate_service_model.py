@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Write the compact table of the Lambda service model that wuwei is built from.
+"""Write the compact tables of the service models that wuwei is built from.
 
-Reads the service model of the pinned botocore and keeps the facts: operations, shapes, constraints. No texts.
-`--check` writes nothing and exits 1 when the checked-in table differs.
+Reads the service models of the pinned botocore and keeps the facts: operations, shapes, constraints. No texts. Of the
+Lambda API that is all of it; of the other services the operations that wuwei has, what these need, and the names of
+the rest.
+`--check` writes nothing and exits 1 when a checked-in table differs.
 """
 
 from __future__ import annotations
@@ -17,8 +19,59 @@ import botocore
 import botocore.loaders
 
 PINNED_BOTOCORE = "1.43.11"
-API_VERSION = "2015-03-31"
-TABLE = Path(__file__).resolve().parent.parent / "crates" / "wuwei-model" / "data" / "lambda.json"
+TABLES = Path(__file__).resolve().parent.parent / "crates" / "wuwei-model" / "data"
+
+API_VERSIONS = {"lambda": "2015-03-31", "logs": "2014-03-28", "iam": "2010-05-08", "sts": "2011-06-15"}
+# The operations that are kept; of a service that is not named here, all.
+KEPT = {
+    "logs": [
+        "CreateLogGroup",
+        "DeleteLogGroup",
+        "DeleteLogStream",
+        "DeleteRetentionPolicy",
+        "DescribeLogGroups",
+        "DescribeLogStreams",
+        "FilterLogEvents",
+        "GetLogEvents",
+        "ListTagsForResource",
+        "PutRetentionPolicy",
+        "TagResource",
+        "UntagResource",
+    ],
+    "iam": [
+        "AttachRolePolicy",
+        "CreatePolicy",
+        "CreatePolicyVersion",
+        "CreateRole",
+        "DeletePolicy",
+        "DeletePolicyVersion",
+        "DeleteRole",
+        "DeleteRolePolicy",
+        "DetachRolePolicy",
+        "GetPolicy",
+        "GetPolicyVersion",
+        "GetRole",
+        "GetRolePolicy",
+        "ListAttachedRolePolicies",
+        "ListEntitiesForPolicy",
+        "ListInstanceProfilesForRole",
+        "ListPolicies",
+        "ListPolicyTags",
+        "ListPolicyVersions",
+        "ListRolePolicies",
+        "ListRoles",
+        "ListRoleTags",
+        "PutRolePolicy",
+        "SetDefaultPolicyVersion",
+        "TagPolicy",
+        "TagRole",
+        "UntagPolicy",
+        "UntagRole",
+        "UpdateAssumeRolePolicy",
+        "UpdateRole",
+    ],
+    "sts": ["AssumeRole", "GetCallerIdentity"],
+}
 
 # Facts about a shape that are copied as they are, in this order.
 SHAPE_FACTS = ("min", "max", "pattern", "enum", "sensitive", "streaming", "eventstream", "required", "payload")
@@ -27,7 +80,11 @@ SHAPE_FACTS = ("min", "max", "pattern", "enum", "sensitive", "streaming", "event
 def compact_operation(operation: dict[str, Any]) -> dict[str, Any]:
     """Facts of one operation."""
     http = operation["http"]
-    facts: dict[str, Any] = {"method": http["method"], "uri": http["requestUri"], "status": http["responseCode"]}
+    facts: dict[str, Any] = {
+        "method": http["method"],
+        "uri": http["requestUri"],
+        "status": http.get("responseCode", 200),
+    }
     for side in ("input", "output"):
         if side in operation:
             facts[side] = operation[side]["shape"]
@@ -51,6 +108,11 @@ def compact_shape(shape: dict[str, Any]) -> dict[str, Any]:
     facts.update({fact: shape[fact] for fact in SHAPE_FACTS if fact in shape})
     if "error" in shape:
         facts["error"] = shape["error"]["httpStatusCode"]
+        # What the message calls the error, where that is not the name of its shape.
+        if "code" in shape["error"]:
+            facts["code"] = shape["error"]["code"]
+    elif shape.get("exception"):
+        facts["error"] = 400
     for part in ("member", "key", "value"):
         if part in shape:
             facts[part] = shape[part]["shape"]
@@ -68,14 +130,37 @@ def one_line_each(entries: dict[str, dict[str, Any]]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
-def render(model: dict[str, Any]) -> str:
-    """The whole table as text."""
-    operations = {name: compact_operation(operation) for name, operation in model["operations"].items()}
-    shapes = {name: compact_shape(shape) for name, shape in model["shapes"].items()}
+def reachable(model: dict[str, Any], operations: list[str]) -> set[str]:
+    """Names of the shapes that these operations need."""
+    found: set[str] = set()
+    queue: list[str] = []
+    for name in operations:
+        operation = model["operations"][name]
+        queue += [operation[side]["shape"] for side in ("input", "output") if side in operation]
+        queue += [error["shape"] for error in operation.get("errors", [])]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            shape = model["shapes"][name]
+            queue += [shape[part]["shape"] for part in ("member", "key", "value") if part in shape]
+            queue += [member["shape"] for member in shape.get("members", {}).values()]
+    return found
+
+
+def render(service: str, model: dict[str, Any]) -> str:
+    """The whole table of one service as text."""
+    kept = KEPT.get(service, list(model["operations"]))
+    names = reachable(model, kept) if service in KEPT else set(model["shapes"])
+    operations = {name: compact_operation(model["operations"][name]) for name in kept}
+    shapes = {name: compact_shape(model["shapes"][name]) for name in names}
+    others = sorted(set(model["operations"]) - set(kept))
+    others_line = f'"others": {json.dumps(others)},\n' if service in KEPT else ""
     return (
         "{\n"
         f'"botocore": {json.dumps(PINNED_BOTOCORE)},\n'
-        f'"api_version": {json.dumps(API_VERSION)},\n'
+        f'"api_version": {json.dumps(API_VERSIONS[service])},\n'
+        f"{others_line}"
         f'"operations": {one_line_each(operations)},\n'
         f'"shapes": {one_line_each(shapes)}\n'
         "}\n"
@@ -85,24 +170,26 @@ def render(model: dict[str, Any]) -> str:
 def main() -> int:
     """Exit status: 0 done or equal, 1 different (with `--check`), 2 wrong botocore."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the table differs")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a table differs")
     check = parser.parse_args().check
     if botocore.__version__ != PINNED_BOTOCORE:
         print(
-            f"botocore {botocore.__version__} is installed, the table is pinned to {PINNED_BOTOCORE}: "
+            f"botocore {botocore.__version__} is installed, the tables are pinned to {PINNED_BOTOCORE}: "
             f"pip install botocore=={PINNED_BOTOCORE}",
             file=sys.stderr,
         )
         return 2
-    text = render(botocore.loaders.Loader().load_service_model("lambda", "service-2", API_VERSION))
-    if check:
-        if TABLE.read_text(encoding="utf-8") == text:
-            return 0
-        print(f"{TABLE.name} differs from botocore {PINNED_BOTOCORE}: run {Path(__file__).name}", file=sys.stderr)
-        return 1
-    TABLE.write_text(text, encoding="utf-8")
-    print(f"wrote {TABLE.name}: {text.count(chr(10))} lines")
-    return 0
+    differing = 0
+    for service, version in API_VERSIONS.items():
+        table = TABLES / f"{service}.json"
+        text = render(service, botocore.loaders.Loader().load_service_model(service, "service-2", version))
+        if not check:
+            table.write_text(text, encoding="utf-8")
+            print(f"wrote {table.name}: {text.count(chr(10))} lines")
+        elif table.read_text(encoding="utf-8") != text:
+            differing += 1
+            print(f"{table.name} differs from botocore {PINNED_BOTOCORE}: run {Path(__file__).name}", file=sys.stderr)
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":

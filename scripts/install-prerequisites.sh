@@ -34,6 +34,8 @@ PATH=$PATH:/usr/sbin:/sbin command -v mkfs.ext4 >/dev/null || need e2fsprogs
 if [ "$purpose" = test ]; then
     command -v node >/dev/null || need nodejs
     command -v npm >/dev/null || need npm
+    # The command line of AWS, version 2: PyPI has the first only.
+    [ -x /usr/bin/aws ] || need awscli
     # AWS's runtime clients for Go and Java, which the conformance suite builds.
     command -v go >/dev/null || need golang-go
     command -v javac >/dev/null || need default-jdk-headless

@@ -285,7 +285,63 @@ def test_a_response_that_is_retried_is_checked_too() -> None:
         client.list_functions()
 
 
-def test_only_clients_of_lambda_are_attached() -> None:
-    client = boto3.client("sts", region_name="us-east-1")
-    with pytest.raises(ValueError, match="`sts`"):
+def test_only_clients_of_known_services_are_attached() -> None:
+    client = boto3.client("sns", region_name="us-east-1")
+    with pytest.raises(ValueError, match="`sns`"):
         attach(client)
+
+
+LOGS_HEADERS = {"x-amzn-RequestId": "id", "Content-Type": "application/x-amz-json-1.1"}
+XML_HEADERS = {"x-amzn-RequestId": "id", "Content-Type": "text/xml"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "fault"),
+    [
+        (200, b'{"logGroups": []}', None),
+        (200, b'{"logGroups": [{"logGroupName": "a b"}]}', "does not match"),
+        (200, b'{"groups": []}', "has no such member"),
+        (400, b'{"__type": "ResourceNotFoundException", "message": "m"}', "is not an error of DescribeLogGroups"),
+        (404, b'{"__type": "InvalidParameterException", "message": "m"}', "goes with 400"),
+        (400, b'{"message": "m"}', "names its __type"),
+    ],
+)
+def test_faults_in_the_json_protocol_are_named(status: int, body: bytes, fault: str | None) -> None:
+    headers = LOGS_HEADERS | {"x-amzn-ErrorType": json.loads(body).get("__type", "")} if status >= 300 else LOGS_HEADERS
+    checks(fault, "DescribeLogGroups", status, headers, body, "logs")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "fault"),
+    [
+        (200, "<ListRolePoliciesResult><PolicyNames><member>p</member></PolicyNames></ListRolePoliciesResult>", None),
+        (200, "<ListRolePoliciesResult><PolicyNames/><Other/></ListRolePoliciesResult>", "has no such member"),
+        (200, "<ListRolePoliciesResult/>", "PolicyNames: missing"),
+        (200, "", "no result"),
+        (200, "<", "not XML"),
+    ],
+)
+def test_faults_in_the_query_protocol_are_named(status: int, body: str, fault: str | None) -> None:
+    metadata = "<ResponseMetadata><RequestId>id</RequestId></ResponseMetadata>"
+    document = f'<ListRolePoliciesResponse xmlns="urn:x">{body}{metadata}</ListRolePoliciesResponse>'
+    checks(fault, "ListRolePolicies", status, XML_HEADERS, document.encode(), "iam")
+
+
+def test_an_error_in_the_query_protocol_has_its_code_and_status() -> None:
+    def error(code: str) -> bytes:
+        inner = f"<Type>Sender</Type><Code>{code}</Code><Message>m</Message>"
+        return f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>".encode()
+
+    headers = XML_HEADERS | {"x-amzn-ErrorType": "NoSuchEntity"}
+    checks(None, "GetRole", 404, headers, error("NoSuchEntity"), "iam")
+    checks("goes with 404", "GetRole", 400, headers, error("NoSuchEntity"), "iam")
+    checks("is no error of the service", "GetRole", 400, headers, error("Nonsense"), "iam")
+
+
+def checks(fault: str | None, operation: str, status: int, headers: dict[str, str], body: bytes, service: str) -> None:
+    """Demands that a response is sound, or has this fault."""
+    if fault is None:
+        check_response(operation, status, headers, body, service)
+        return
+    with pytest.raises(AssertionError, match=fault):
+        check_response(operation, status, headers, body, service)

@@ -27,7 +27,13 @@ def unique_name(stem: str) -> str:
 
 
 def boto_client(
-    server: Server, service: str = "lambda", keys: Keys | None = None, *, region: str = REGION, read_timeout: int = 120
+    server: Server,
+    service: str = "lambda",
+    keys: Keys | None = None,
+    *,
+    token: str | None = None,
+    region: str = REGION,
+    read_timeout: int = 120,
 ) -> BaseClient:
     """A boto3 client that tries once, sends what it is told, and whose every answer is checked against the model."""
     keys = keys or server.keys
@@ -37,6 +43,7 @@ def boto_client(
         region_name=region,
         aws_access_key_id=keys.access_key_id,
         aws_secret_access_key=keys.secret_access_key,
+        aws_session_token=token,
         config=Config(
             retries={"total_max_attempts": 1},
             parameter_validation=False,
@@ -44,7 +51,7 @@ def boto_client(
             max_pool_connections=50,
         ),
     )
-    if service == "lambda":
+    if service in responses.SERVICES:
         responses.attach(client)
     return client
 

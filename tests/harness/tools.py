@@ -81,6 +81,14 @@ def aws_program() -> str:
     return str(program)
 
 
+def debian_aws_program() -> str:
+    """The `aws` program of the system, version 2: it has commands that the one of PyPI has not."""
+    program = Path("/usr/bin/aws")
+    if not program.is_file():
+        raise RuntimeError(f"`{program}` is not there; install it with: apt-get install -y awscli")
+    return str(program)
+
+
 def plain_environment(**extra: str) -> dict[str, str]:
     """An environment without anything of AWS's, wuwei's or Python's that the machine may have set."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "RUST_BACKTRACE")

@@ -104,12 +104,13 @@ class Url:
         headers: Mapping[str, str] | None = None,
         *,
         keys: Keys | None = None,
+        token: str | None = None,
         service: str = "lambda",
     ) -> UrlAnswer:
         """Signs a request with the server's first key (or another) and sends it."""
         keys = keys or self.server.keys
         request = AWSRequest(method, f"http://{self.host}{target}", dict(headers or {}), body)
-        SigV4Auth(Credentials(keys.access_key_id, keys.secret_access_key), service, REGION).add_auth(request)
+        SigV4Auth(Credentials(keys.access_key_id, keys.secret_access_key, token), service, REGION).add_auth(request)
         return self.call(method, target, body, dict(request.headers.items()))
 
 

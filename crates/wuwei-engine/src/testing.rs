@@ -144,7 +144,7 @@ pub(crate) fn function(name: &str) -> FunctionVersion {
         version: Version::Latest,
         settings: FunctionSettings {
             runtime: Runtime::new("python3.11"),
-            role: "arn:aws:iam::000000000000:role/r".to_owned(),
+            role: "arn:aws:iam::000000000000:role/r".to_owned().into(),
             handler: "app.handler".to_owned(),
             description: String::new(),
             timeout_s: 3,

@@ -1,5 +1,7 @@
 //! wuwei's own endpoints, under `/_wuwei/v1/`; signed like all others, for the service `wuwei` or `lambda`.
 
+mod accounts;
+mod audit;
 mod code;
 mod cost;
 mod egress;
@@ -16,6 +18,7 @@ use wuwei_model::FunctionKey;
 use wuwei_model::service::Access;
 
 use crate::admission::AdmitError;
+use crate::audit::Note;
 use crate::auth::{Principal, decode_query, permits};
 use crate::face::Exchange;
 use crate::lambda::ApiError;
@@ -58,6 +61,21 @@ pub(crate) async fn answer(exchange: &mut Exchange) -> Answer {
     route(exchange).await.unwrap_or_else(|error| error.answer())
 }
 
+/// For the audit log; packages that are downloaded are no administration.
+fn note(note: &mut Note, method: &Method, segments: &[&str]) {
+    let (verb, what, access) = match (method.as_str(), segments) {
+        ("GET", ["v1", what, ..]) => ("Get", *what, Access::Read),
+        ("POST", ["v1", what, ..]) => ("Create", *what, Access::Write),
+        ("PUT", ["v1", what, ..]) => ("Set", *what, Access::Write),
+        ("DELETE", ["v1", what, ..]) => ("Delete", *what, Access::Write),
+        _other => return,
+    };
+    if what != "code" && what.len() < 20 {
+        note.action("wuwei", &format!("{verb} {what}"), access);
+        note.resource(segments.get(2).copied().unwrap_or_default());
+    }
+}
+
 async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
     let path = exchange.head.uri.path().to_owned();
     let segments: Vec<String> = path
@@ -67,6 +85,7 @@ async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         .collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let region = exchange.parts.options.region.clone();
+    note(&mut exchange.note, &exchange.head.method, &segments);
     let caller = exchange.identify(&["wuwei", "lambda"], &[&region])?;
     let limit = match (&exchange.head.method, segments.as_slice()) {
         // A large body is read only for those who may send one.
@@ -89,6 +108,9 @@ async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         }
         (Method::GET, ["v1", "logs", function]) => logs::answer(&request, function).await,
         (Method::GET, ["v1", "cost"]) => cost::answer(&request).await,
+        (Method::GET, ["v1", "audit"]) => audit::answer(&request).await,
+        (Method::GET, ["v1", "accounts"]) => accounts::list(&request).await,
+        (Method::POST, ["v1", "accounts"]) => accounts::create(&request).await,
         (Method::GET, ["v1", "keys"]) => keys::list(&request).await,
         (Method::POST, ["v1", "keys"]) => keys::create(&request).await,
         (Method::DELETE, ["v1", "keys", id]) => keys::delete(&request, id).await,

@@ -1,11 +1,14 @@
 //! Who asks, and the body of the request: read only for those who may go on, and only as much as there is memory for.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::auth::{AuthError, AuthMode, BodyCheck, Principal, Verifier, held_by, unchecked};
+use crate::auth::{
+    Arrival, AssumedRole, AuthError, AuthMode, BodyCheck, Principal, Verifier, equip, held_by, unchecked,
+};
 use crate::face::{Door, Exchange};
 use crate::wire::{BodyError, Budget, ReceivedBody, Share};
 
@@ -86,20 +89,46 @@ impl Exchange {
     }
 
     /// Finds out who asks, as far as the head shows it.
-    pub(crate) fn identify(&self, services: &[&str], regions: &[&str]) -> Result<Caller, AuthError> {
-        let parts = &self.parts;
-        let verifier = Verifier { regions, services, now: SystemTime::now() };
-        let (principal, check) = match &self.door {
+    pub(crate) fn identify(&mut self, services: &[&str], regions: &[&str]) -> Result<Caller, AuthError> {
+        let parts = Arc::clone(&self.parts);
+        let now = SystemTime::now();
+        let verifier = Verifier { regions, services, now };
+        let (mut principal, check) = match &self.door {
             Door::Public(_) if parts.options.auth == AuthMode::Off => {
                 (unchecked(&self.head, &parts.options.account)?, BodyCheck::Nothing)
             }
-            Door::Public(_) => {
-                verifier.begin(&self.head, |claim| held_by(claim, |id| parts.store.access_keys().get(id)))?
-            }
+            Door::Public(_) => verifier.begin(&self.head, |claim| {
+                if claim.is_temporary() {
+                    AssumedRole::admit(&parts.store, claim, now)
+                } else {
+                    held_by(claim, |id| parts.store.access_keys().get(id))
+                }
+            })?,
             // Also when signatures are not checked otherwise: a function is not one of those who asked for that.
-            Door::Relay(line) => verifier.begin(&self.head, |claim| line.session.admit(claim, Instant::now()))?,
+            Door::Relay(line) => verifier.begin(&self.head, |claim| {
+                // A function may have assumed a role, as anybody may whom the role trusts.
+                if claim.is_temporary() && claim.key_id() != line.session.key_id() {
+                    AssumedRole::admit(&parts.store, claim, now)
+                } else {
+                    line.session.admit(claim, Instant::now())
+                }
+            })?,
         };
-        Ok(Caller { principal, check })
+        equip(&mut principal, &parts.store, &parts.options, Arrival { at: now, ..self.arrival() });
+        let caller = Caller { principal, check };
+        if let Some(principal) = caller.believed() {
+            self.note.caller(principal);
+        }
+        Ok(caller)
+    }
+
+    /// When and from where it came.
+    pub(crate) fn arrival(&self) -> Arrival {
+        let peer = match &self.door {
+            Door::Public(peer) => Some(*peer),
+            Door::Relay(_) => None,
+        };
+        Arrival { peer, at: SystemTime::now() }
     }
 
     /// Whether the body is, or may become, one that costs memory worth a question.
@@ -113,7 +142,11 @@ impl Exchange {
         let Caller { principal, check } = caller;
         let standing = if check.is_believed() { Standing::Believed } else { Standing::Claimed };
         let received = self.receive(limit, check.needs_hash(), standing).await?;
-        check.finish(received.hash.as_deref().unwrap_or_default())?;
+        if let Err(error) = check.finish(received.hash.as_deref().unwrap_or_default()) {
+            self.note.stranger();
+            return Err(error.into());
+        }
+        self.note.caller(&principal);
         if self.shares.held.is_none() && received.bytes.len() > UNBUDGETED_BYTES {
             self.shares.held = Some(self.budget_of(Standing::Believed).share(received.bytes.len()).await?);
         }

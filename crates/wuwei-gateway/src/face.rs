@@ -10,11 +10,12 @@ use hyper::body::Incoming;
 use uuid::Uuid;
 
 use crate::admission::Shares;
+use crate::audit::Note;
 use crate::gateway::Parts;
 use crate::lambda::ApiError;
 use crate::relay::Line;
 use crate::wire::{Answer, AnswerBody, RequestBody, check_head};
-use crate::{admin, foreign, lambda, metrics, sts, urls};
+use crate::{admin, audit, auth, foreign, iam, lambda, logs, metrics, sts, urls};
 
 /// Where a request came in: it decides what is served and who is believed.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct Exchange {
     pub(crate) shares: Shares,
     /// UUID; also the id of the invocation, if it becomes one.
     pub(crate) request_id: String,
+    /// For the audit log.
+    pub(crate) note: Note,
 }
 
 /// Answers one request. A handler runs to its end also when the caller goes away; its panic is a 500.
@@ -42,7 +45,9 @@ pub(crate) async fn respond(parts: Arc<Parts>, door: Door, request: Request<Inco
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, &head.headers);
     let shares = Shares::default();
-    let exchange = Exchange { parts: Arc::clone(&parts), door, head, body, shares, request_id: request_id.clone() };
+    let note = Note::default();
+    let exchange =
+        Exchange { parts: Arc::clone(&parts), door, head, body, shares, request_id: request_id.clone(), note };
     let answer = parts.tasks.run(handle(exchange)).await.unwrap_or_else(|| {
         parts.counters.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(request_id, "a handler panicked");
@@ -65,6 +70,7 @@ async fn handle(mut exchange: Exchange) -> Answer {
         // No administration, no figures, whatever the path or the host that is asked for.
         (Ok(()), Door::Relay(_)) => answer_api(&mut exchange).await,
     };
+    audit::record(&exchange, &answer);
     exchange.body.discard().await;
     answer
 }
@@ -89,9 +95,14 @@ async fn answer_api(exchange: &mut Exchange) -> Answer {
     if let Some(refusal) = foreign::answer(&exchange.head, &exchange.request_id) {
         return refusal;
     }
-    match exchange.head.uri.path() {
-        "/" => sts::answer(exchange).await,
-        _lambda => lambda::answer(exchange).await,
+    let service = auth::claimed_service(&exchange.head.headers, exchange.head.uri.query().unwrap_or_default());
+    let is_json = exchange.head.headers.contains_key("x-amz-target");
+    match (exchange.head.uri.path(), service.as_deref()) {
+        ("/", Some("logs")) => logs::answer(exchange).await,
+        ("/", Some("iam")) => iam::answer(exchange).await,
+        ("/", None) if is_json => logs::answer(exchange).await,
+        ("/", _sts) => sts::answer(exchange).await,
+        (_lambda, _) => lambda::answer(exchange).await,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::auth;
 use crate::wire::Answer;
 
 /// What this endpoint serves, as scopes of credentials name it.
-const SERVED: &[&str] = &["lambda", "sts"];
+const SERVED: &[&str] = &["lambda", "logs", "iam", "sts"];
 /// What requests to wuwei itself may be signed for.
 const OWN: &str = "wuwei";
 /// Not among the codes that SDKs try again for.
@@ -89,10 +89,10 @@ impl Form {
 fn message(service: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let named = if service.len() <= NAME_BYTES_MAX && service.bytes().all(is_plain) { service } else { "that service" };
-    let served = SERVED.join(" and ");
+    let served = SERVED.join(", ");
     format!(
         "This endpoint (wuwei) serves {served} only, not {named}: AWS_ENDPOINT_URL sends every service here. Set \
-         AWS_ENDPOINT_URL_LAMBDA and AWS_ENDPOINT_URL_STS in its place, or give the client of {named} an endpoint of its own."
+         AWS_ENDPOINT_URL_LAMBDA and its like in its place, or give the client of {named} an endpoint of its own."
     )
 }
 

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{Mutex, watch};
 use wuwei_engine::Engine;
 use wuwei_model::EgressPolicy;
-use wuwei_recorder::Recorder;
+use wuwei_recorder::{AuditLog, Recorder};
 use wuwei_store::Store;
 
 use crate::AuthMode;
@@ -33,6 +33,8 @@ pub struct GatewayOptions {
     pub version: String,
     /// What functions without a policy of their own may reach.
     pub egress: EgressPolicy,
+    /// Whether the roles of functions must have been made.
+    pub strict_roles: bool,
 }
 
 /// A language runtime of this host.
@@ -58,6 +60,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) recorder: Recorder,
+    pub(crate) audit: AuditLog,
     pub(crate) tasks: Tasks,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Sender<bool>,
@@ -68,6 +71,10 @@ pub(crate) struct Parts {
     pub(crate) counters: Counters,
     /// Held while concurrency is kept for a function, or given back: the sum over all functions has a limit.
     pub(crate) concurrency: Mutex<()>,
+    /// Held while roles and policies are changed.
+    pub(crate) identity: Mutex<()>,
+    /// Held while the recorder is told how long logs are kept.
+    pub(crate) retention: Mutex<()>,
 }
 
 /// What the gateway counts for `/metrics`.
@@ -84,12 +91,13 @@ pub(crate) struct Counters {
 impl Gateway {
     /// Puts a gateway before its parts; serves nothing yet.
     #[must_use]
-    pub fn new(options: GatewayOptions, store: Store, engine: Engine, recorder: Recorder) -> Self {
+    pub fn new(options: GatewayOptions, store: Store, engine: Engine, recorder: Recorder, audit: AuditLog) -> Self {
         let parts = Parts {
             options,
             store,
             engine,
             recorder,
+            audit,
             tasks: Tasks::default(),
             stopping: watch::Sender::new(false),
             budgets: Budgets::default(),
@@ -97,16 +105,18 @@ impl Gateway {
             started_at: SystemTime::now(),
             counters: Counters::default(),
             concurrency: Mutex::default(),
+            identity: Mutex::default(),
+            retention: Mutex::default(),
         };
         Self { parts: Arc::new(parts) }
     }
 
-    /// Keeps concurrency for the functions that have some, and settles what an earlier server left pending in the first
-    /// account. Call before serving.
-    ///
-    /// Functions of other accounts are settled when they are first asked for.
+    /// Keeps concurrency for the functions that have some, settles what an earlier server left pending, and removes old
+    /// logs. Call before serving.
     pub async fn recover(&self) {
         crate::lambda::recover(&self.parts).await;
+        crate::logs::apply_retention(&self.parts).await;
+        tokio::spawn(crate::logs::keep_applying_retention(Arc::downgrade(&self.parts)));
     }
 }
 
@@ -126,6 +136,7 @@ pub(crate) mod tests {
             runtimes: Vec::new(),
             version: "0.0.0".to_owned(),
             egress: wuwei_model::EgressPolicy::Internet,
+            strict_roles: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! service model: route, authenticate, bind, validate, authorise, operate, shape.
 
 mod attachments;
+mod authorisation;
 mod call;
 mod code;
 mod code_signing;
@@ -22,6 +23,7 @@ mod page;
 mod policy;
 mod provision;
 mod publication;
+mod role;
 mod settings;
 mod settlement;
 mod tags;
@@ -29,6 +31,7 @@ mod target;
 mod unsupported;
 mod url_config;
 
+pub(crate) use code::{is_by_key, may_download};
 pub(crate) use configuration::LATEST;
 pub(crate) use dispatch::answer;
 pub(crate) use error::ApiError;
@@ -37,3 +40,4 @@ pub(crate) use lookup::{check_state, known as find_known, version_of};
 pub(crate) use package::refusal as package_refusal;
 pub use page::lambda_api_page;
 pub(crate) use settlement::recover;
+pub(crate) use target::Target;

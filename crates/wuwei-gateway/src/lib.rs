@@ -3,14 +3,20 @@
 //! A request's way: `server` takes the connection, `face` picks who answers, `auth` finds out who asks, `lambda`, `urls`,
 //! `sts` or `admin` answers. Errors get their wire form in `lambda::error` and `sts`, nowhere else.
 
+mod accounts;
 mod admin;
 mod admission;
+mod audit;
 mod auth;
+mod errors;
 mod face;
 mod foreign;
 mod gateway;
+mod iam;
 mod lambda;
+mod logs;
 mod metrics;
+mod query;
 mod relay;
 mod server;
 pub mod sign;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
-use wuwei_model::FunctionKey;
+use wuwei_model::{ExecutionRole, FunctionKey};
 
 use crate::Gateway;
 use crate::auth::RoleSession;
@@ -43,11 +43,11 @@ impl Gateway {
 }
 
 impl Relays {
-    /// Makes credentials for an instance of a function with this role (an ARN), and the way on which they are good.
+    /// Makes credentials for an instance of a function with this role, and the way on which they are good.
     ///
     /// # Errors
     /// When the system has no random numbers.
-    pub fn open(&self, function: FunctionKey, role: String) -> io::Result<FunctionLine> {
+    pub fn open(&self, function: FunctionKey, role: ExecutionRole) -> io::Result<FunctionLine> {
         let session = RoleSession::begin(function, role, Instant::now()).map_err(io::Error::other)?;
         let line = Line { session: Arc::new(session), bodies: Budget::new(BODIES_KIB) };
         Ok(FunctionLine { gateway: self.0.clone(), line: Arc::new(line) })

@@ -1,151 +1,180 @@
-//! STS: `GetCallerIdentity`, in AWS's Query protocol (form in, XML out).
+//! STS: who somebody is, and temporary credentials of roles.
 
-use http::{Method, StatusCode};
+use std::sync::LazyLock;
+use std::time::Duration;
 
-use crate::admission::AdmitError;
-use crate::auth::{Principal, decode_query};
+use serde_json::{Map, Value, json};
+use wuwei_model::iam::{ContextKeys, Named, PolicyDocument, TrustDecision};
+use wuwei_model::service::{Access, Operation, ServiceModel};
+use wuwei_store::RoleRecord;
+
+use crate::auth::{
+    Act, Arrival, AssumedRole, Principal, Refusal, SessionPolicies, context_of, document_of, role_of_arn,
+};
 use crate::face::Exchange;
-use crate::wire::{Answer, BodyError};
+use crate::gateway::Parts;
+use crate::query::{self, QueryCall, QueryError, QueryService};
+use crate::wire::Answer;
 
-/// A form has two fields; this is room for clients that send more.
-const FORM_BYTES_MAX: usize = 64 * 1024;
-const VERSION: &str = "2011-06-15";
+/// How it speaks.
+pub(crate) static SERVICE: LazyLock<QueryService> = LazyLock::new(|| QueryService {
+    name: "sts",
+    model: ServiceModel::sts(),
+    version: "2011-06-15",
+    namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+});
 
-/// An error in STS's form.
-struct StsError {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-}
+const SESSION_S_DEFAULT: u64 = 3_600;
+/// Longest session of a role that is assumed by a session of a role.
+const CHAINED_SESSION_S_MAX: u64 = 3_600;
+const POLICY_ARNS_MAX: usize = 10;
+/// Longest policy of a session, in characters.
+const POLICY_MAX: usize = 2_048;
+/// What would have to be remembered of a session, or checked, and is not.
+const UNSUPPORTED: [&str; 6] =
+    ["Tags", "TransitiveTagKeys", "SerialNumber", "TokenCode", "SourceIdentity", "ProvidedContexts"];
 
 /// Answers a request of STS.
 pub(crate) async fn answer(exchange: &mut Exchange) -> Answer {
-    let request_id = exchange.request_id.clone();
-    match identify(exchange).await {
-        Ok(principal) => Answer::new(StatusCode::OK, "text/xml", identity_document(&principal, &request_id)),
-        Err(error) => {
-            let document = error_document(error.code, &error.message, &request_id);
-            Answer::new(error.status, "text/xml", document).with("x-amzn-errortype", error.code)
-        }
-    }
+    let result = call(exchange).await;
+    query::answer(&SERVICE, &exchange.request_id, result)
 }
 
-async fn identify(exchange: &mut Exchange) -> Result<Principal, StsError> {
-    if exchange.head.method != Method::POST && exchange.head.method != Method::GET {
-        return Err(StsError {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            code: "UnsupportedOperation",
-            message: "Use GET or POST".to_owned(),
-        });
-    }
-    let query = exchange.head.uri.query().unwrap_or_default().to_owned();
+async fn call(exchange: &mut Exchange) -> Result<(&'static Operation, Map<String, Value>), QueryError> {
     let region = exchange.parts.options.region.clone();
     // The global endpoint of STS is scoped to us-east-1, whatever the client's region.
-    let regions = [region.as_str(), "us-east-1"];
-    let (principal, body) = exchange.admit(&["sts"], &regions, FORM_BYTES_MAX).await.map_err(refusal)?;
-    let mut fields = decode_query(&query);
-    fields.extend(decode_query(&String::from_utf8_lossy(&body)));
-    check_action(&fields)?;
-    Ok(principal)
+    let call = query::read(&SERVICE, exchange, &[&region, "us-east-1"]).await?;
+    let members = match call.operation.name() {
+        "AssumeRole" => {
+            exchange.note.resource(call.text("RoleArn").unwrap_or_default());
+            assume_role(&exchange.parts, &call, exchange.arrival())?
+        }
+        _identity => identity(&call.principal),
+    };
+    Ok((call.operation, members))
 }
 
-fn check_action(fields: &[(String, String)]) -> Result<(), StsError> {
-    let field = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    let invalid = |code, message| Err(StsError { status: StatusCode::BAD_REQUEST, code, message });
-    match (field("Action"), field("Version")) {
-        (None, _) => invalid("MissingAction", "Missing Action".to_owned()),
-        (Some("GetCallerIdentity"), None | Some(VERSION)) => Ok(()),
-        (Some(action), version) => {
-            let version = version.unwrap_or("NO_VERSION_SPECIFIED");
-            invalid("InvalidAction", format!("Could not find operation {action} for version {version}"))
+fn identity(principal: &Principal) -> Map<String, Value> {
+    Map::from_iter([
+        ("UserId".to_owned(), json!(principal.user_id())),
+        ("Account".to_owned(), json!(principal.account)),
+        ("Arn".to_owned(), json!(principal.arn())),
+    ])
+}
+
+fn assume_role(parts: &Parts, call: &QueryCall, arrival: Arrival) -> Result<Map<String, Value>, QueryError> {
+    for unsupported in UNSUPPORTED {
+        if call.members.contains_key(unsupported) {
+            return Err(QueryError::validation(format!("{unsupported} is not supported by wuwei")));
         }
     }
+    let arn = call.text("RoleArn").unwrap_or_default();
+    let refused = || {
+        let who = call.principal.arn();
+        let text = format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn}");
+        QueryError::new("AccessDenied", text)
+    };
+    let account = arn.split(':').nth(4).unwrap_or_default();
+    let role = role_of_arn(&parts.store, account, arn).ok_or_else(refused)?;
+    if !may_assume(parts, call, (account, &role), arrival)? {
+        return Err(refused());
+    }
+    let seconds = call.number("DurationSeconds").unwrap_or(SESSION_S_DEFAULT);
+    if seconds > u64::from(role.session_s_max) && call.number("DurationSeconds").is_some() {
+        let text = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        return Err(QueryError::validation(text));
+    }
+    if !call.principal.is_key() && seconds > CHAINED_SESSION_S_MAX {
+        let text = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining";
+        return Err(QueryError::validation(text));
+    }
+    let bounds = session_policies(parts, call, account)?;
+    let session_name = call.text("RoleSessionName").unwrap_or_default();
+    let time = (arrival.at, Duration::from_secs(seconds));
+    let issued = AssumedRole::issue(&parts.store, (account, &role), session_name, time, bounds);
+    let issued = issued.map_err(|error| QueryError::platform(&std::io::Error::other(error)))?;
+    Ok(Map::from_iter([
+        (
+            "Credentials".to_owned(),
+            json!({
+                "AccessKeyId": issued.assumed.key_id,
+                "SecretAccessKey": issued.secret(),
+                "SessionToken": issued.token,
+                "Expiration": issued.assumed.expires_s,
+            }),
+        ),
+        ("AssumedRoleUser".to_owned(), json!({"AssumedRoleId": issued.assumed.user_id(), "Arn": issued.assumed.arn()})),
+    ]))
 }
 
-fn refusal(error: AdmitError) -> StsError {
-    match error {
-        AdmitError::Auth(error) => {
-            let code = error.query_name();
-            let status = if code == "IncompleteSignature" { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
-            let message = match code {
-                "MissingAuthenticationToken" => "Request is missing Authentication Token".to_owned(),
-                _other => error.to_string(),
-            };
-            StsError { status, code, message }
+/// The role must trust the caller; and unless it names the caller of its own account, the caller's own permissions must
+/// allow it, too.
+fn may_assume(
+    parts: &Parts,
+    call: &QueryCall,
+    (account, role): (&str, &RoleRecord),
+    arrival: Arrival,
+) -> Result<bool, QueryError> {
+    let principal = &call.principal;
+    let (arn, caller_role) = (principal.named_arn(), principal.role_arn());
+    let named = Named::Identity { account: &principal.account, arn: &arn, role: caller_role.as_deref() };
+    let asked = asked_for(call, role);
+    let mut context = context_of(principal, &parts.options.region, arrival);
+    context.add(asked.clone());
+    let Ok(trust) = PolicyDocument::parse_trust(&role.trust) else { return Ok(false) };
+    let trust = trust.trusts(&named, "sts:AssumeRole", &context);
+    let target = role.arn(account);
+    let act = Act { action: "sts:AssumeRole", resource: &target, access: Access::Write };
+    let by_identity: Result<(), Refusal> = if principal.is_key() {
+        // A role may be more than a key that deploys; who may do everything may be anyone.
+        if principal.is_administrator() { Ok(()) } else { Err(Refusal::not_allowed(principal, &act)) }
+    } else {
+        principal.may_with(&act, None, |known| known.add(asked))
+    };
+    match (trust, by_identity) {
+        (TrustDecision::Denied | TrustDecision::Nothing, _) => Ok(false),
+        (_, Err(refusal)) if refusal.is_explicit => Err(refusal.into()),
+        (TrustDecision::Named, by_identity) => Ok(principal.account == account || by_identity.is_ok()),
+        (TrustDecision::Account, by_identity) => Ok(by_identity.is_ok()),
+    }
+}
+
+/// What conditions of either side can ask of the session that is wanted, and of its role.
+fn asked_for(call: &QueryCall, role: &RoleRecord) -> ContextKeys {
+    let mut context = ContextKeys::default();
+    for (key, member) in [("sts:ExternalId", "ExternalId"), ("sts:RoleSessionName", "RoleSessionName")] {
+        if let Some(value) = call.text(member) {
+            context.set(key, value);
         }
-        AdmitError::Body(BodyError::TooLarge(limit)) => StsError {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            code: "RequestEntityTooLarge",
-            message: format!("Request must be smaller than {limit} bytes"),
-        },
-        AdmitError::Body(BodyError::Slow | BodyError::Busy | BodyError::Broken(_)) => StsError {
-            status: StatusCode::REQUEST_TIMEOUT,
-            code: "RequestTimeout",
-            message: "The request's body did not arrive in time".to_owned(),
-        },
     }
-}
-
-fn identity_document(principal: &Principal, request_id: &str) -> String {
-    format!(
-        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/{VERSION}/\">\n  <GetCallerIdentityResult>\n    \
-         <Arn>{}</Arn>\n    <UserId>{}</UserId>\n    <Account>{}</Account>\n  </GetCallerIdentityResult>\n  \
-         <ResponseMetadata>\n    <RequestId>{request_id}</RequestId>\n  </ResponseMetadata>\n\
-         </GetCallerIdentityResponse>\n",
-        escape(&principal.arn()),
-        escape(&principal.user_id()),
-        escape(&principal.account)
-    )
-}
-
-fn error_document(code: &str, message: &str, request_id: &str) -> String {
-    format!(
-        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/{VERSION}/\">\n  <Error>\n    <Type>Sender</Type>\n    \
-         <Code>{code}</Code>\n    <Message>{}</Message>\n  </Error>\n  <RequestId>{request_id}</RequestId>\n\
-         </ErrorResponse>\n",
-        escape(message)
-    )
-}
-
-fn escape(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '&' => "&amp;".to_owned(),
-            '<' => "&lt;".to_owned(),
-            '>' => "&gt;".to_owned(),
-            // No control character but these may stand in XML.
-            control if control.is_control() && !matches!(control, '\n' | '\r' | '\t') => String::new(),
-            other => other.to_string(),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{check_action, error_document, identity_document};
-    use crate::auth::{Principal, decode_query};
-
-    #[test]
-    fn only_get_caller_identity_is_there() {
-        let check = |form: &str, expected: Option<&str>| {
-            let result = check_action(&decode_query(form));
-            assert_eq!(result.err().map(|error| error.message).as_deref(), expected, "{form}");
-        };
-        check("Action=GetCallerIdentity&Version=2011-06-15", None);
-        check(
-            "Action=AssumeRole&Version=2011-06-15",
-            Some("Could not find operation AssumeRole for version 2011-06-15"),
-        );
-        check("Action=GetCallerIdentity&Version=1", Some("Could not find operation GetCallerIdentity for version 1"));
-        check("", Some("Missing Action"));
+    for tag in ["aws:resourcetag/", "iam:resourcetag/"] {
+        context.know(tag);
+        role.tags.iter().for_each(|(key, value)| context.set(&format!("{tag}{key}"), value.as_str()));
     }
+    // Sessions have no tags of their own.
+    context.know("aws:requesttag/");
+    context.know("aws:tagkeys");
+    context
+}
 
-    #[test]
-    fn documents_hold_what_was_asked_and_nothing_breaks_out() {
-        let principal = Principal::unchecked(Some("123456789012"), "000000000000");
-        let document = identity_document(&principal, "id");
-        assert!(document.contains("<Arn>arn:aws:iam::123456789012:user/123456789012</Arn>"));
-        assert!(document.contains("<Account>123456789012</Account>"));
-        assert!(error_document("C", "<a>&\u{1}", "id").contains("<Message>&lt;a&gt;&amp;</Message>"));
+/// Policies that bound the session.
+fn session_policies(parts: &Parts, call: &QueryCall, account: &str) -> Result<Option<SessionPolicies>, QueryError> {
+    let inline = call.text("Policy").map(str::to_owned);
+    if let Some(text) = &inline {
+        if text.chars().count() > POLICY_MAX {
+            let text = format!("The policy of a session must have at most {POLICY_MAX} characters.");
+            return Err(QueryError::new("PackedPolicyTooLargeException", text));
+        }
+        let parsed = PolicyDocument::parse_identity(text);
+        parsed.map_err(|error| QueryError::new("MalformedPolicyDocumentException", error.to_string()))?;
     }
+    let arns = call.members.get("PolicyArns").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if arns.len() > POLICY_ARNS_MAX {
+        return Err(QueryError::new("PackedPolicyTooLargeException", "Only 10 policy ARNs are allowed."));
+    }
+    let arns: Vec<String> = arns.iter().filter_map(|item| item["arn"].as_str()).map(str::to_owned).collect();
+    if let Some(missing) = arns.iter().find(|arn| document_of(&parts.store, account, arn).is_none()) {
+        return Err(QueryError::validation(format!("Policy {missing} was not found.")));
+    }
+    Ok((inline.is_some() || !arns.is_empty()).then_some(SessionPolicies { inline, arns }))
 }

@@ -223,8 +223,9 @@ impl fmt::Display for EgressTarget {
 }
 
 impl IpNetwork {
-    /// `address` or `address/prefix`; what stands behind the prefix is cleared.
-    fn parse(text: &str) -> Option<Self> {
+    /// `address` or `address/prefix`; what stands behind the prefix is cleared. `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().ok()?;
         let most = if address.is_ipv4() { 32 } else { 128 };

@@ -125,13 +125,28 @@ pub struct FunctionCode {
     pub size_bytes: u64,
 }
 
+/// The role that a function runs under.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecutionRole {
+    /// As it was given.
+    pub arn: String,
+    /// Id of the role that was meant; `None` when nobody had made one of this ARN when it was given.
+    pub id: Option<String>,
+}
+
+impl From<String> for ExecutionRole {
+    fn from(arn: String) -> Self {
+        Self { arn, id: None }
+    }
+}
+
 /// What a deployer sets on a function; a published version freezes a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionSettings {
     /// Runtime identifier.
     pub runtime: Runtime,
-    /// Role ARN; need not exist unless strict mode is on.
-    pub role: String,
+    /// What it runs under; need not exist unless strict mode is on.
+    pub role: ExecutionRole,
     /// For example `app.handler`.
     pub handler: String,
     /// Up to 256 characters; may be empty.

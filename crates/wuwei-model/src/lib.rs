@@ -8,8 +8,11 @@ mod code_signing;
 mod controls;
 mod digest;
 mod egress;
+mod filter_pattern;
 mod function;
 mod function_url;
+mod glob;
+pub mod iam;
 mod invocation;
 mod layer;
 pub mod limits;
@@ -27,11 +30,13 @@ pub use controls::{
 };
 pub use digest::{CodeDigest, ParseCodeDigestError};
 pub use egress::{EgressError, EgressHost, EgressPolicy, EgressTarget, IpNetwork, is_never_reachable, is_public};
+pub use filter_pattern::{FilterPattern, InvalidFilterPatternError};
 pub use function::{
-    Architecture, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, LastUpdateStatus, Runtime,
-    RuntimeFamily, State, Version,
+    Architecture, ExecutionRole, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, LastUpdateStatus,
+    Runtime, RuntimeFamily, State, Version,
 };
 pub use function_url::{FunctionUrl, UnknownUrlSettingError, UrlAuthType, UrlCors, UrlInvokeMode};
+pub use glob::glob_matches;
 pub use invocation::{ColdStart, FunctionErrorKind, InitPhase, InitReport, InvocationId, InvocationReport, Outcome};
 pub use layer::{LayerKey, LayerReference, LayerVersion, ParseLayerArnError, merged_digest};
 pub use logging::{ApplicationLogLevel, LogFormat, LoggingConfig, SystemLogLevel};

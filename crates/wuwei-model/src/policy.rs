@@ -51,8 +51,13 @@ pub enum PolicyPrincipal {
 pub struct PolicyCaller<'request> {
     /// Twelve digits.
     pub account: &'request str,
-    /// ARN of the user.
+    /// ARN of the user, or of the session of a role.
     pub arn: &'request str,
+    /// ARN of the role that a session is of.
+    pub role_arn: Option<&'request str>,
+    /// Whether the caller's account is the one that the policy is of. A statement that names this account names nobody
+    /// of it: their own permissions say what they may.
+    pub is_own: bool,
 }
 
 /// What is asked of a policy.
@@ -82,9 +87,11 @@ impl PolicyStatement {
     pub fn allows(&self, question: &PolicyQuestion<'_>) -> bool {
         let names_caller = match (&self.principal, question.caller) {
             (PolicyPrincipal::Everyone, _) => true,
-            (PolicyPrincipal::Account(account), Some(caller)) => account == caller.account,
+            (PolicyPrincipal::Account(account), Some(caller)) => account == caller.account && !caller.is_own,
             (PolicyPrincipal::Arn(arn), Some(caller)) => {
-                arn == caller.arn || *arn == format!("arn:aws:iam::{}:root", caller.account)
+                arn == caller.arn
+                    || Some(arn.as_str()) == caller.role_arn
+                    || !caller.is_own && *arn == format!("arn:aws:iam::{}:root", caller.account)
             }
             (PolicyPrincipal::Account(_) | PolicyPrincipal::Arn(_), None) | (PolicyPrincipal::Service(_), _) => false,
         };
@@ -143,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_statement_allows_only_whom_it_names() {
-        let caller = PolicyCaller { account: "111111111111", arn: "arn:aws:iam::111111111111:user/u" };
+        let arn = "arn:aws:iam::111111111111:user/u";
+        let caller = PolicyCaller { account: "111111111111", arn, role_arn: None, is_own: false };
         let check = |principal: PolicyPrincipal, signed: bool, expected: bool| {
             let question = PolicyQuestion { caller: signed.then_some(caller), ..anybody("lambda:InvokeFunction") };
             let text = format!("{principal:?} {signed}");
@@ -158,6 +166,29 @@ mod tests {
         check(PolicyPrincipal::Arn("arn:aws:iam::111111111111:root".to_owned()), true, true);
         check(PolicyPrincipal::Arn("arn:aws:iam::111111111111:user/v".to_owned()), true, false);
         check(PolicyPrincipal::Service("s3.amazonaws.com".to_owned()), true, false);
+    }
+
+    #[test]
+    fn a_session_is_named_by_its_role_and_nobody_by_their_own_account() {
+        let (arn, role) = ("arn:aws:sts::111111111111:assumed-role/r/s", "arn:aws:iam::111111111111:role/r");
+        let check = |principal: &str, is_own: bool, expected: bool| {
+            let caller = PolicyCaller { account: "111111111111", arn, role_arn: Some(role), is_own };
+            let question = PolicyQuestion { caller: Some(caller), ..anybody("lambda:InvokeFunction") };
+            let named = match principal.len() {
+                12 => PolicyPrincipal::Account(principal.to_owned()),
+                _arn => PolicyPrincipal::Arn(principal.to_owned()),
+            };
+            assert_eq!(statement(named, "*").allows(&question), expected, "{principal} {is_own}");
+        };
+        for is_own in [false, true] {
+            check(arn, is_own, true);
+            check(role, is_own, true);
+            check("arn:aws:iam::111111111111:role/other", is_own, false);
+        }
+        check("111111111111", false, true);
+        check("111111111111", true, false);
+        check("arn:aws:iam::111111111111:root", false, true);
+        check("arn:aws:iam::111111111111:root", true, false);
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! The AWS service model as a table of facts: routing, binding of inputs, constraint validation, shaping of outputs.
 //!
-//! The table (`data/lambda.json`) is generated from one pinned botocore by `scripts/generate_service_model.py`; what
-//! the service does otherwise than its model says is in `data/lambda-overlay.json`, each entry with its source.
+//! The tables (`data/lambda.json` and its neighbours) are generated from one pinned botocore by `scripts/generate_service_model.py`; what
+//! a service does otherwise than its model says is in `data/<service>-overlay.json`, each entry with its source.
 
 mod bind;
 mod link;
 mod pattern;
+mod query;
 mod route;
 mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod xml;
 
 use std::sync::LazyLock;
 
@@ -23,6 +25,7 @@ pub use route::Route;
 pub use shape::Output;
 pub use table::{Access, Operation, ServiceModel};
 pub use validate::ConstraintViolations;
+pub use xml::escape_xml;
 
 /// Parts of a request that inputs are bound from.
 pub struct RequestParts<'request> {
@@ -59,6 +62,45 @@ impl ServiceModel {
         &LAMBDA
     }
 
+    /// CloudWatch Logs, as far as wuwei has it; parsed once.
+    ///
+    /// # Panics
+    /// Never: a test parses the same checked-in files.
+    #[must_use]
+    pub fn logs() -> &'static Self {
+        static LOGS: LazyLock<ServiceModel> = LazyLock::new(|| {
+            ServiceModel::parse(include_str!("../data/logs.json"), include_str!("../data/logs-overlay.json"))
+                .expect("the checked-in table and overlay are sound: a test parses them")
+        });
+        &LOGS
+    }
+
+    /// IAM, as far as wuwei has it; parsed once.
+    ///
+    /// # Panics
+    /// Never: a test parses the same checked-in files.
+    #[must_use]
+    pub fn iam() -> &'static Self {
+        static IAM: LazyLock<ServiceModel> = LazyLock::new(|| {
+            ServiceModel::parse(include_str!("../data/iam.json"), include_str!("../data/query-overlay.json"))
+                .expect("the checked-in table and overlay are sound: a test parses them")
+        });
+        &IAM
+    }
+
+    /// STS, as far as wuwei has it; parsed once.
+    ///
+    /// # Panics
+    /// Never: a test parses the same checked-in files.
+    #[must_use]
+    pub fn sts() -> &'static Self {
+        static STS: LazyLock<ServiceModel> = LazyLock::new(|| {
+            ServiceModel::parse(include_str!("../data/sts.json"), include_str!("../data/query-overlay.json"))
+                .expect("the checked-in table and overlay are sound: a test parses them")
+        });
+        &STS
+    }
+
     /// Finds the operation that a request line names.
     ///
     /// `target` is the raw path, with its query if there is one: two operations are told apart by it
@@ -74,6 +116,26 @@ impl ServiceModel {
     /// [`SerializationError`] when the request does not have the shape of the input.
     pub fn bind(&self, operation: &Operation, parts: &RequestParts<'_>) -> Result<Input, SerializationError> {
         bind::bind(self, operation, parts)
+    }
+
+    /// Reads the input of an operation from the fields of a form (the Query protocol).
+    ///
+    /// # Errors
+    /// [`SerializationError`] when the fields do not have the shape of the input.
+    pub fn bind_form(&self, operation: &Operation, fields: &[(String, String)]) -> Result<Input, SerializationError> {
+        query::bind(self, operation, fields)
+    }
+
+    /// The answer of an operation in XML (the Query protocol): `<Operation>Response` of a namespace.
+    #[must_use]
+    pub fn shape_xml(
+        &self,
+        operation: &Operation,
+        members: &Map<String, Value>,
+        namespace: &str,
+        request_id: &str,
+    ) -> String {
+        query::document(self, operation, members, namespace, request_id)
     }
 
     /// Checks required members, ranges, lengths, patterns and enums (model and overlay).
@@ -105,6 +167,18 @@ impl ServiceModel {
     pub fn error_status(&self, error: &str) -> Option<u16> {
         let modelled = self.shape_named(error).and_then(|shape| shape.error_status);
         modelled.or_else(|| self.protocol_errors.get(error).copied())
+    }
+
+    /// What a message calls an error: `NoSuchEntity` for IAM's `NoSuchEntityException`.
+    #[must_use]
+    pub fn error_code<'name>(&'name self, error: &'name str) -> &'name str {
+        self.shape_named(error).and_then(|shape| shape.error_code.as_deref()).unwrap_or(error)
+    }
+
+    /// Whether the service has an operation that wuwei does not have.
+    #[must_use]
+    pub fn leaves_out(&self, name: &str) -> bool {
+        self.others.iter().any(|other| other == name)
     }
 
     /// The operation of a name, for example `CreateFunction`.

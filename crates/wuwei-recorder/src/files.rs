@@ -11,7 +11,7 @@ use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 use wuwei_model::FunctionKey;
 
-/// Days that a log is kept.
+/// Days that a log is kept of which nobody has said how long.
 pub(crate) const RETENTION_DAYS: i64 = 14;
 
 const EXTENSION: &str = "jsonl";
@@ -73,16 +73,20 @@ fn part_at(path: PathBuf) -> Option<Part> {
     Some(Part { day, number, path })
 }
 
-/// Removes files of days before the last [`RETENTION_DAYS`], and directories that are empty then. Returns what each
+/// Days that the logs of functions are kept, by directory, where somebody has said so.
+pub(crate) type Retentions = BTreeMap<PathBuf, i64>;
+
+/// Removes files of days that need not be kept any more, and directories that are empty then. Returns what each
 /// function's directory still holds, in bytes.
-pub(crate) fn sweep(directory: &Path, today: Date) -> io::Result<BTreeMap<PathBuf, u64>> {
+pub(crate) fn sweep(directory: &Path, today: Date, retentions: &Retentions) -> io::Result<BTreeMap<PathBuf, u64>> {
     let mut held = BTreeMap::new();
     for account in subdirectories(directory)? {
         for region in subdirectories(&account)? {
             for function in subdirectories(&region)? {
                 let mut bytes = 0;
+                let days = retentions.get(&function).copied().unwrap_or(RETENTION_DAYS);
                 for part in parts(&function)? {
-                    if (today - part.day).whole_days() > RETENTION_DAYS {
+                    if (today - part.day).whole_days() > days {
                         fs::remove_file(part.path)?;
                     } else {
                         bytes += fs::metadata(part.path)?.len();
@@ -96,6 +100,28 @@ pub(crate) fn sweep(directory: &Path, today: Date) -> io::Result<BTreeMap<PathBu
         }
     }
     Ok(held)
+}
+
+/// What each function's directory holds, in bytes.
+pub(crate) fn held(directory: &Path) -> io::Result<BTreeMap<PathBuf, u64>> {
+    let mut held = BTreeMap::new();
+    for account in subdirectories(directory)? {
+        for region in subdirectories(&account)? {
+            for function in subdirectories(&region)? {
+                held.insert(function.clone(), held_of(&function)?);
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// What a function's directory holds, in bytes.
+pub(crate) fn held_of(function_directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for part in parts(function_directory)? {
+        bytes += fs::metadata(part.path)?.len();
+    }
+    Ok(bytes)
 }
 
 fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -143,6 +169,7 @@ fn file_name_of(component: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{day_file, day_of, function_directory, part_file, parts, sweep};
+    use std::collections::BTreeMap;
     use std::fs;
     use std::path::Path;
     use time::Duration;
@@ -178,12 +205,29 @@ mod tests {
         fs::write(day_file(&kept, today - Duration::days(14)), "").unwrap();
         fs::write(day_file(&kept, today + Duration::days(1)), "").unwrap();
         fs::write(kept.join("notes.txt"), "").unwrap();
-        sweep(root.path(), today).unwrap();
+        sweep(root.path(), today, &BTreeMap::new()).unwrap();
         let days: Vec<_> = parts(&kept).unwrap().into_iter().map(|part| part.day).collect();
         assert_eq!(days, [today - Duration::days(14), today + Duration::days(1)]);
         assert!(kept.join("notes.txt").exists());
         assert!(!gone.exists());
     }
+
+    #[test]
+    fn a_log_is_kept_as_long_as_somebody_has_said() {
+        let root = tempfile::tempdir().unwrap();
+        let today = day_of(1_795_000_000_123);
+        let (short, long) =
+            (function_directory(root.path(), &key("short")), function_directory(root.path(), &key("long")));
+        for directory in [&short, &long] {
+            fs::create_dir_all(directory).unwrap();
+            for days in [0, 1, 2, 30, 31] {
+                fs::write(day_file(directory, today - Duration::days(days)), "x").unwrap();
+            }
+        }
+        let held = sweep(root.path(), today, &BTreeMap::from([(short.clone(), 1), (long.clone(), 30)])).unwrap();
+        assert_eq!(held, BTreeMap::from([(short, 2), (long, 4)]));
+    }
+
     #[test]
     fn parts_of_a_day_are_in_the_order_in_which_they_were_written() {
         let root = tempfile::tempdir().unwrap();

@@ -86,6 +86,11 @@ impl Holdings {
         self.functions.keys().cloned().collect()
     }
 
+    /// So much is there now.
+    pub(crate) fn count(&mut self, function_directory: &Path, bytes: u64) {
+        self.set(function_directory, bytes);
+    }
+
     /// So much was written.
     pub(crate) fn add(&mut self, function_directory: &Path, bytes: u64) {
         self.set(function_directory, self.of(function_directory).saturating_add(bytes));

@@ -5,6 +5,8 @@
 //! ledger, which another thread appends to a file for each day. Nothing of this is on an invocation's path.
 
 mod application;
+mod audit;
+mod events;
 mod files;
 mod followers;
 mod holdings;
@@ -19,11 +21,14 @@ mod read;
 mod record;
 mod recorder;
 mod stream;
+mod streams;
 mod tail;
 #[cfg(test)]
 mod testing;
 mod writer;
 
+pub use audit::{AuditEntry, AuditLog};
+pub use events::{Direction, EventPage, EventQuery, LocatedRecord, Position};
 pub use holdings::LogLimits;
 pub use ledger::{Usage, UsageRow};
 pub use meter::{FUNCTIONS_METERED_MAX, FunctionCounts};
@@ -31,3 +36,4 @@ pub use price::{AWS_LIST_PRICE, Price, PriceBook};
 pub use record::{Level, LogRecord};
 pub use recorder::{Recorder, RecorderError, RecorderSnapshot};
 pub use stream::LogStream;
+pub use streams::{LogSummary, StreamSummary};

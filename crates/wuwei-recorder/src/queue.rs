@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wuwei_model::FunctionKey;
 
+use crate::files::Retentions;
 use crate::holdings::LogLimits;
 use crate::rate::Rate;
 use crate::record::{Level, RecordView};
@@ -122,6 +123,15 @@ pub(crate) enum Item {
     Forget {
         /// Which.
         function: FunctionKey,
+        /// Only this stream of it.
+        stream: Option<String>,
+        /// The answer.
+        done: oneshot::Sender<io::Result<()>>,
+    },
+    /// Keep the logs of these functions for so many days, and all others for the usual time.
+    Retain {
+        /// By directory.
+        days: Retentions,
         /// The answer.
         done: oneshot::Sender<io::Result<()>>,
     },

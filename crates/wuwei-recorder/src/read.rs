@@ -11,7 +11,7 @@ use crate::record::LogRecord;
 const BLOCK_BYTES: u64 = 256 * 1024;
 /// Instances write at the same time, so a record may lie behind a younger one; never by more than this, in
 /// milliseconds.
-const DISORDER_MS: i64 = 60_000;
+pub(crate) const DISORDER_MS: i64 = 60_000;
 
 /// The newest `limit` records of a function that are not before `since_ms`, in order of time. Blocks.
 pub(crate) fn newest(function_directory: &Path, since_ms: i64, limit: usize) -> io::Result<Vec<LogRecord>> {
@@ -49,19 +49,36 @@ pub(crate) fn newest(function_directory: &Path, since_ms: i64, limit: usize) -> 
 }
 
 /// Complete lines of a file, the last one first; what follows the last newline is not complete, and left out.
-struct BackwardLines {
+pub(crate) struct BackwardLines {
     file: File,
     /// What lies before this offset has not been read.
     unread: u64,
     /// The beginning of what has been read and not given out: ends where the last line given out begins.
     buffer: Vec<u8>,
     is_begun: bool,
+    /// The first line of the file has been given out.
+    is_at_start: bool,
 }
 
 impl BackwardLines {
     fn new(mut file: File) -> io::Result<Self> {
         let unread = file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, unread, buffer: Vec::new(), is_begun: false })
+        Ok(Self { file, unread, buffer: Vec::new(), is_begun: false, is_at_start: false })
+    }
+
+    /// Those before an offset.
+    pub(crate) fn before(file: File, offset: u64) -> io::Result<Self> {
+        let lines = Self::new(file)?;
+        Ok(Self { unread: lines.unread.min(offset), ..lines })
+    }
+
+    /// The next line, and where it begins.
+    pub(crate) fn next_with_offset(&mut self) -> io::Result<Option<(u64, Vec<u8>)>> {
+        let line = self.next()?;
+        // The newline before the line is in neither.
+        let newline = u64::from(!(self.unread == 0 && self.is_at_start));
+        let buffered = u64::try_from(self.buffer.len()).unwrap_or_default();
+        Ok(line.map(|line| (self.unread + buffered + newline, line)))
     }
 
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
@@ -75,8 +92,12 @@ impl BackwardLines {
         match self.cut_at_newline()? {
             Some(line) => Ok(Some(line)),
             // The first line of the file has no newline before it.
-            None if self.buffer.is_empty() => Ok(None),
-            None => Ok(Some(std::mem::take(&mut self.buffer))),
+            None if self.is_at_start => Ok(None),
+            None => {
+                self.is_at_start = true;
+                let line = std::mem::take(&mut self.buffer);
+                Ok((!line.is_empty()).then_some(line))
+            }
         }
     }
 

@@ -4,16 +4,17 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use thiserror::Error;
 use time::Date;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot};
 use tokio::task::spawn_blocking;
 use wuwei_model::{FunctionKey, FunctionVersion};
 
+use crate::events::{self, EventPage, EventQuery};
 use crate::files;
 use crate::followers::Followers;
 use crate::holdings::LogLimits;
@@ -23,7 +24,11 @@ use crate::queue::{Item, Limits, Queue};
 use crate::read;
 use crate::record::LogRecord;
 use crate::stream::LogStream;
+use crate::streams::{LogSummary, StreamIndex};
 use crate::writer::Writer;
+
+/// Logs that are looked through at a time.
+const LOOKERS_MAX: usize = 4;
 
 /// Why a log cannot be kept, read or removed: the platform's fault.
 #[derive(Debug, Error)]
@@ -64,13 +69,16 @@ pub(crate) struct Shared {
     pub(crate) meters: Meters,
     pub(crate) ledger: Ledger,
     followers: Arc<Followers>,
+    streams: Mutex<StreamIndex>,
+    /// Who looks through logs: a few at a time, so that nobody keeps the processors and the disk from calls.
+    lookers: Semaphore,
     directory: PathBuf,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
-    /// Makes the directories of logs and ledger (0700) if need be, removes logs older than 14 days and what is beyond
-    /// the limits, and starts the writing threads.
+    /// Makes the directories of logs and ledger (0700) if need be, removes what is beyond the limits, and starts the
+    /// writing threads. Logs that are too old are removed by [`Recorder::retain`], and then every day.
     pub fn open(directory: &Path, ledger: &Path, disk: LogLimits) -> Result<Self, RecorderError> {
         let limits = Limits { disk, ..Limits::default() };
         let (mut shared, writer) = assemble(directory, ledger, limits, SystemTime::now())?;
@@ -127,6 +135,55 @@ impl Recorder {
         records.map_err(io::Error::other).flatten().map_err(failed("read the log", &path))
     }
 
+    /// A piece of a function's log: records of which `keep` holds.
+    ///
+    /// Everything is there that was handed to a stream before the call.
+    pub async fn events(
+        &self,
+        function: &FunctionKey,
+        query: EventQuery,
+        keep: impl Fn(&LogRecord) -> bool + Send + 'static,
+    ) -> Result<EventPage, RecorderError> {
+        self.barrier(false).await?;
+        let _one = self.shared.lookers.acquire().await;
+        let directory = files::function_directory(&self.shared.directory, function);
+        let path = directory.clone();
+        let page = spawn_blocking(move || events::read(&directory, &query, &keep)).await;
+        page.map_err(io::Error::other).flatten().map_err(failed("read the log", &path))
+    }
+
+    /// Streams and size of a function's log.
+    pub async fn summary(&self, function: &FunctionKey) -> Result<LogSummary, RecorderError> {
+        self.barrier(false).await?;
+        let _one = self.shared.lookers.acquire().await;
+        let directory = files::function_directory(&self.shared.directory, function);
+        let (path, shared) = (directory.clone(), Arc::clone(&self.shared));
+        let summary =
+            spawn_blocking(move || shared.streams.lock().unwrap_or_else(PoisonError::into_inner).summary(&directory));
+        summary.await.map_err(io::Error::other).flatten().map_err(failed("read the log", &path))
+    }
+
+    /// Keeps the logs of these functions for so many days and all others for 14, from now on; removes at once what is
+    /// older.
+    pub async fn retain(&self, days: impl IntoIterator<Item = (FunctionKey, u32)>) -> Result<(), RecorderError> {
+        let directory = &self.shared.directory;
+        let days = days.into_iter().map(|(key, days)| (files::function_directory(directory, &key), i64::from(days)));
+        let (done, is_done) = oneshot::channel();
+        self.shared.queue.request(Item::Retain { days: days.collect(), done });
+        let result = is_done.await.ok().ok_or(RecorderError::Stopped)?;
+        result.map_err(failed("remove old logs in", directory))
+    }
+
+    /// Removes the log of a function, or one stream of it; its numbers stay. Streams that are still open go on.
+    pub async fn clear(&self, function: &FunctionKey, stream: Option<&str>) -> Result<(), RecorderError> {
+        let (done, is_done) = oneshot::channel();
+        let stream = stream.map(str::to_owned);
+        self.shared.queue.request(Item::Forget { function: function.clone(), stream, done });
+        let directory = files::function_directory(&self.shared.directory, function);
+        let result = is_done.await.ok().ok_or(RecorderError::Stopped)?;
+        result.map_err(failed("remove the log", &directory))
+    }
+
     /// New records of a function as they are written (lagging readers lose records and are told how many).
     ///
     /// Whoever wants all of them follows first and reads then: a record that is shown can be read.
@@ -139,11 +196,7 @@ impl Recorder {
     /// with an empty log.
     pub async fn forget(&self, function: &FunctionKey) -> Result<(), RecorderError> {
         self.shared.meters.forget(function);
-        let (done, is_done) = oneshot::channel();
-        self.shared.queue.request(Item::Forget { function: function.clone(), done });
-        let directory = files::function_directory(&self.shared.directory, function);
-        let result = is_done.await.ok().ok_or(RecorderError::Stopped)?;
-        result.map_err(failed("remove the log", &directory))
+        self.clear(function, None).await
     }
 
     /// Everything written so far is on disk when this returns. A recorder that has stopped has nothing to flush.
@@ -195,7 +248,12 @@ fn assemble(
         .map_err(failed("tidy up the log directory", directory))?;
     let ledger = Ledger::open(ledger).map_err(failed("open the ledger", ledger))?;
     let meters = Meters::new(limits.rate);
-    Ok((Shared { queue, meters, ledger, followers, directory: directory.to_owned(), thread: None }, writer))
+    let streams = Mutex::default();
+    let lookers = Semaphore::new(LOOKERS_MAX);
+    Ok((
+        Shared { queue, meters, ledger, followers, streams, lookers, directory: directory.to_owned(), thread: None },
+        writer,
+    ))
 }
 
 impl Drop for Shared {

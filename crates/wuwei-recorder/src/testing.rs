@@ -12,7 +12,7 @@ pub(crate) fn function(name: &str) -> FunctionVersion {
         version: Version::Latest,
         settings: FunctionSettings {
             runtime: Runtime::new("python3.11"),
-            role: String::new(),
+            role: wuwei_model::ExecutionRole::default(),
             handler: "app.handler".to_owned(),
             description: String::new(),
             timeout_s: 3,

@@ -11,11 +11,12 @@ use std::time::{Duration, SystemTime};
 use time::Date;
 use wuwei_model::FunctionKey;
 
-use crate::files;
+use crate::events::Lines;
+use crate::files::{self, Retentions};
 use crate::followers::Followers;
 use crate::holdings::{Holdings, LogLimits, Reason, Removal};
 use crate::queue::{Item, Queue, QueuedRecord};
-use crate::record::{Level, RecordView};
+use crate::record::{Level, LogRecord, RecordView};
 
 /// How often an idle writer looks whether a new day has begun.
 const IDLE_PERIOD: Duration = Duration::from_secs(3600);
@@ -39,6 +40,8 @@ pub(crate) struct Writer {
     /// Where the records of a function went last, so that not each of them costs the making of a path.
     logs: HashMap<FunctionKey, (Date, Arc<Path>)>,
     holdings: Holdings,
+    /// `None` until somebody has said: nothing is removed for its age before.
+    retentions: Option<Retentions>,
     swept: Date,
 }
 
@@ -55,7 +58,7 @@ struct LogFile {
 }
 
 impl Writer {
-    /// Sweeps the directory, which must exist.
+    /// Looks at the directory, which must exist. Old logs are removed when it is known how long each is kept.
     pub(crate) fn new(
         directory: PathBuf,
         queue: Arc<Queue>,
@@ -64,9 +67,9 @@ impl Writer {
         now: SystemTime,
     ) -> io::Result<Self> {
         let swept = files::day_of(files::unix_ms(now));
-        let holdings = Holdings::new(limits, files::sweep(&directory, swept)?);
-        let mut writer =
-            Self { directory, queue, followers, open: BTreeMap::new(), logs: HashMap::new(), holdings, swept };
+        let holdings = Holdings::new(limits, files::held(&directory)?);
+        let (open, logs) = (BTreeMap::new(), HashMap::new());
+        let mut writer = Self { directory, queue, followers, open, logs, holdings, retentions: None, swept };
         for function_directory in writer.holdings.directories() {
             writer.trim(&function_directory);
         }
@@ -97,9 +100,16 @@ impl Writer {
                     // Whoever has gone away wants no answer; here and below.
                     drop(done.send(if sync { self.sync_all() } else { Ok(()) }));
                 }
-                Item::Forget { function, done } => {
+                Item::Forget { function, stream, done } => {
                     self.write_all(&mut written);
-                    drop(done.send(self.forget(&function)));
+                    drop(done.send(match stream {
+                        Some(stream) => self.forget_stream(&function, &stream),
+                        None => self.forget(&function),
+                    }));
+                }
+                Item::Retain { days, done } => {
+                    self.write_all(&mut written);
+                    drop(done.send(self.retain(days)));
                 }
             }
         }
@@ -113,11 +123,23 @@ impl Writer {
             return;
         }
         self.swept = today;
-        self.close_all();
-        match files::sweep(&self.directory, today) {
-            Ok(held) => self.holdings = Holdings::new(self.holdings.limits(), held),
-            Err(error) => tracing::warn!(%error, "old logs cannot be removed"),
+        if let Err(error) = self.sweep() {
+            tracing::warn!(%error, "old logs cannot be removed");
         }
+    }
+
+    /// From now on, and at once.
+    fn retain(&mut self, retentions: Retentions) -> io::Result<()> {
+        self.retentions = Some(retentions);
+        self.sweep()
+    }
+
+    fn sweep(&mut self) -> io::Result<()> {
+        self.close_all();
+        let Some(retentions) = &self.retentions else { return Ok(()) };
+        let held = files::sweep(&self.directory, self.swept, retentions)?;
+        self.holdings = Holdings::new(self.holdings.limits(), held);
+        Ok(())
     }
 
     fn append_queued(&mut self, queued: &QueuedRecord) {
@@ -249,6 +271,35 @@ impl Writer {
             tracing::error!(%error, "log records may be lost: a file cannot be synced");
         }
         self.open.clear();
+    }
+
+    /// Writes the files of a function anew that have records of a stream, without these.
+    fn forget_stream(&mut self, function: &FunctionKey, stream: &str) -> io::Result<()> {
+        let function_directory = files::function_directory(&self.directory, function);
+        self.close_all();
+        for part in files::parts(&function_directory)? {
+            let mut lines = Lines::new(File::open(&part.path)?, 0)?;
+            let (mut kept, mut has_gone) = (Vec::new(), false);
+            while let Some((_, line)) = lines.next()? {
+                if LogRecord::decode(&line).is_some_and(|record| record.stream == stream) {
+                    has_gone = true;
+                } else {
+                    kept.extend_from_slice(&line);
+                    kept.push(b'\n');
+                }
+            }
+            if has_gone {
+                let unfinished = part.path.with_extension("new");
+                let mut file =
+                    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+                file.write_all(&kept)?;
+                file.sync_data()?;
+                fs::rename(&unfinished, &part.path)?;
+            }
+        }
+        let held = files::held_of(&function_directory)?;
+        self.holdings.count(&function_directory, held);
+        Ok(())
     }
 
     fn forget(&mut self, function: &FunctionKey) -> io::Result<()> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
-use wuwei_model::FunctionKey;
+use wuwei_model::{ExecutionRole, FunctionKey};
 
 use crate::instance::ProcessExit;
 use crate::runtimes::race::exit_of;
@@ -28,8 +28,8 @@ const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
 pub struct InstanceIdentity {
     /// Its function.
     pub function: FunctionKey,
-    /// ARN of the function's execution role.
-    pub role: String,
+    /// The function's execution role.
+    pub role: ExecutionRole,
 }
 
 /// Opens ways back.

@@ -38,6 +38,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { description: "function URLs and resource policies", statements: "" },
     Migration { description: "aliases, tags, concurrency and other settings of functions", statements: "" },
     Migration { description: "layers, code signing, and settings that name things outside Lambda", statements: "" },
+    // An older binary would not ask the policies.
+    Migration { description: "accounts, roles, policies and log groups", statements: "" },
 ];
 
 /// Why the database cannot be brought to the present layout.

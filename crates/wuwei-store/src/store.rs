@@ -12,10 +12,12 @@ use crate::code_signing::CodeSigningConfigs;
 use crate::egress::EgressRules;
 use crate::error::{OpenStoreError, StoreError};
 use crate::functions::Functions;
+use crate::identity::{AccountRecord, LogGroupRecord, PolicyRecord, RoleRecord};
 use crate::keyvalue::{Expected, KeyValue};
 use crate::layers::Layers;
 use crate::lock::DirectoryLock;
 use crate::packages::Packages;
+use crate::records::Records;
 use crate::schema::MIGRATIONS;
 use crate::sqlite::{self, SqliteKeyValue};
 use crate::vault::Vault;
@@ -23,6 +25,8 @@ use crate::vault::Vault;
 const DATABASE_FILE: &str = "wuwei.db";
 /// Key of a sealed constant: it opens only with the master key that this database was made with.
 const KEY_CHECK: &str = "master-key-check";
+/// What tokens are sealed for: nothing that lies in the database opens as one.
+const TOKEN_CONTEXT: &str = "session-token";
 const KEY_CHECK_TEXT: &[u8] = b"wuwei";
 
 /// Handle to everything durable; cheap to clone. The data directory is free again when the last clone is dropped.
@@ -39,6 +43,11 @@ struct Parts {
     access_keys: AccessKeys,
     egress: EgressRules,
     packages: Packages,
+    accounts: Records<AccountRecord>,
+    roles: Records<RoleRecord>,
+    policies: Records<PolicyRecord>,
+    log_groups: Records<LogGroupRecord>,
+    vault: Arc<Vault>,
     /// Told when a package may have become garbage.
     freed: Arc<Notify>,
     _lock: Arc<DirectoryLock>,
@@ -76,20 +85,28 @@ impl Store {
         references.packages.extend(layers.referenced_packages().await.map_err(OpenStoreError::Contents)?);
         let code_signing = CodeSigningConfigs::new(Arc::clone(&database));
         let egress = EgressRules::load(Arc::clone(&database)).await.map_err(OpenStoreError::Contents)?;
-        let access_keys = AccessKeys::load(database, vault).await.map_err(OpenStoreError::Contents)?;
+        let accounts = Records::load(Arc::clone(&database), "account/").await.map_err(OpenStoreError::Contents)?;
+        let roles = Records::load(Arc::clone(&database), "role/").await.map_err(OpenStoreError::Contents)?;
+        let policies = Records::load(Arc::clone(&database), "policy/").await.map_err(OpenStoreError::Contents)?;
+        let log_groups = Records::load(Arc::clone(&database), "log-group/").await.map_err(OpenStoreError::Contents)?;
+        let access_keys = AccessKeys::load(database, Arc::clone(&vault)).await.map_err(OpenStoreError::Contents)?;
         let packages = Packages::open(data_dir, Arc::clone(&lock), references, Arc::clone(&freed)).await;
         let packages = packages.map_err(OpenStoreError::Packages)?;
-        let parts = Parts {
+        let parts = Arc::new(Parts {
             functions,
             layers,
             code_signing,
             access_keys,
             egress,
             packages,
+            accounts,
+            roles,
+            policies,
+            log_groups,
+            vault,
             freed: Arc::clone(&freed),
             _lock: lock,
-        };
-        let parts = Arc::new(parts);
+        });
         tokio::spawn(collection::run(Arc::downgrade(&parts), freed));
         Ok(Self { parts })
     }
@@ -122,6 +139,42 @@ impl Store {
     #[must_use]
     pub fn egress(&self) -> &EgressRules {
         &self.parts.egress
+    }
+
+    /// Accounts beside the first.
+    #[must_use]
+    pub fn accounts(&self) -> &Records<AccountRecord> {
+        &self.parts.accounts
+    }
+
+    /// Roles; see [`RoleRecord::key`].
+    #[must_use]
+    pub fn roles(&self) -> &Records<RoleRecord> {
+        &self.parts.roles
+    }
+
+    /// Policies that roles can share; see [`PolicyRecord::key`].
+    #[must_use]
+    pub fn policies(&self) -> &Records<PolicyRecord> {
+        &self.parts.policies
+    }
+
+    /// What somebody has said of log groups; see [`LogGroupRecord::key`].
+    #[must_use]
+    pub fn log_groups(&self) -> &Records<LogGroupRecord> {
+        &self.parts.log_groups
+    }
+
+    /// Text that only this store can read again, for whoever keeps it.
+    #[must_use]
+    pub fn seal_token(&self, plain: &[u8]) -> String {
+        self.parts.vault.seal(TOKEN_CONTEXT, plain)
+    }
+
+    /// What a text of [`Store::seal_token`] says; `None` for any other text.
+    #[must_use]
+    pub fn unseal_token(&self, token: &str) -> Option<Vec<u8>> {
+        self.parts.vault.unseal(TOKEN_CONTEXT, token).ok()
     }
 
     /// Access keys of the API.

@@ -85,6 +85,10 @@ pub(crate) enum Command {
     Layer(LayerOptions),
     /// Manage access keys
     Key(KeyOptions),
+    /// Manage accounts: functions, logs, roles and keys of their own, side by side on one server
+    Account(AccountOptions),
+    /// Show who did what: every call that administers, with its result
+    Audit(AuditOptions),
     /// Show what this host offers, and what each missing piece costs
     Doctor,
     /// Print a completion script for a shell
@@ -370,6 +374,37 @@ pub(crate) enum LayerAction {
 pub(crate) struct KeyOptions {
     #[command(subcommand)]
     pub(crate) action: KeyAction,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountOptions {
+    #[command(subcommand)]
+    pub(crate) action: AccountAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountAction {
+    /// Make an account and its first access key; the secret is shown only now
+    Create {
+        /// Twelve digits [default: random]
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+        /// What people call it
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// List the accounts
+    Ls,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditOptions {
+    /// How far to look back: 30s, 10m, 2h or 7d
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub(crate) since: Option<Duration>,
+    /// Most entries; the newest are shown
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) limit: u32,
 }
 
 #[derive(Debug, Subcommand)]

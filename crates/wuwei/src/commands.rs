@@ -1,5 +1,7 @@
 //! One module per command, and what they share.
 
+pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod cost;
 pub(crate) mod deploy;

@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) log_bytes_per_function: u64,
     /// Disk that all logs may take; `None` leaves it to the size of the disk.
     pub(crate) log_bytes_total: Option<u64>,
+    /// Whether the roles of functions must have been made.
+    pub(crate) strict_roles: bool,
 }
 
 impl Settings {
@@ -115,6 +117,7 @@ impl Settings {
             },
             log_bytes_per_function: file.log_bytes_per_function.unwrap_or(LogLimits::FUNCTION_BYTES_DEFAULT),
             log_bytes_total: file.log_bytes_total,
+            strict_roles: file.strict_roles.unwrap_or_default(),
         };
         settings.check()?;
         Ok(settings)

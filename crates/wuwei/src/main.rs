@@ -84,6 +84,8 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Runtimes => commands::runtimes::run(session).await,
         Command::Env => commands::env::run(session),
         Command::Layer(options) => commands::layer::run(session, options.action).await,
+        Command::Account(options) => commands::account::run(session, options.action).await,
+        Command::Audit(options) => commands::audit::run(session, options).await,
         Command::Key(options) => commands::key::run(session, options.action).await,
         Command::Doctor => commands::doctor::run(session).await,
         Command::Completions(options) => commands::completions::run(session, options.shell),

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wuwei_engine::{Engine, EngineOptions};
 use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
-use wuwei_recorder::{LogLimits, Recorder};
+use wuwei_recorder::{AuditLog, LogLimits, Recorder};
 use wuwei_sandbox::{InstanceFactory, Sandbox, Steward};
 use wuwei_store::Store;
 
@@ -56,6 +56,8 @@ async fn run_on(session: &Session, ground: Ground) -> Result<Exit, Failure> {
     let (logs, ledger) = (settings.data_dir.join("logs"), settings.data_dir.join("ledger"));
     let recorder = Recorder::open(&logs, &ledger, log_limits(&settings))
         .map_err(|error| Failure::local("cannot open the recorder").because(error))?;
+    let audit = AuditLog::open(&settings.data_dir.join("audit"))
+        .map_err(|error| Failure::local("cannot open the audit log").because(error))?;
     let ComposedSandbox { sandbox, runtimes } = compose::compose_sandbox(&settings, runtimes, steward.clone()).await?;
     let engine = Engine::start(
         engine_options(&settings),
@@ -63,8 +65,14 @@ async fn run_on(session: &Session, ground: Ground) -> Result<Exit, Failure> {
         store.clone(),
         recorder.clone(),
     );
-    let parts =
-        Parts { store, recorder: recorder.clone(), engine: engine.clone(), sandbox: Arc::clone(&sandbox), runtimes };
+    let parts = Parts {
+        store,
+        recorder: recorder.clone(),
+        audit,
+        engine: engine.clone(),
+        sandbox: Arc::clone(&sandbox),
+        runtimes,
+    };
     let abandoned = Arc::new(AtomicBool::new(false));
     let watch =
         steward.clone().map(|steward| tokio::spawn(stop_without(steward, signals.clone(), Arc::clone(&abandoned))));
@@ -109,6 +117,7 @@ async fn stop_without(steward: Steward, signals: Signals, abandoned: Arc<AtomicB
 struct Parts {
     store: Store,
     recorder: Recorder,
+    audit: AuditLog,
     engine: Engine,
     sandbox: Arc<Sandbox>,
     runtimes: Vec<HostRuntime>,
@@ -226,8 +235,9 @@ fn gateway_of(settings: &Settings, endpoint: String, parts: Parts) -> Gateway {
         runtimes: parts.runtimes.into_iter().map(describe).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         egress: settings.egress.clone(),
+        strict_roles: settings.strict_roles,
     };
-    Gateway::new(options, parts.store, parts.engine, parts.recorder)
+    Gateway::new(options, parts.store, parts.engine, parts.recorder, parts.audit)
 }
 
 #[cfg(test)]

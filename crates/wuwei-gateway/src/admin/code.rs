@@ -5,7 +5,7 @@ use wuwei_model::{CodeDigest, FunctionKey, Version};
 
 use super::Request;
 use crate::gateway::Parts;
-use crate::lambda::ApiError;
+use crate::lambda::{ApiError, Target, is_by_key, may_download};
 use crate::wire::Answer;
 
 /// Versions that are read at a time while looking for a package.
@@ -13,15 +13,22 @@ const PAGE: usize = 200;
 
 pub(super) async fn answer(request: &Request<'_>, path: [&str; 3], digest: &str) -> Result<Answer, ApiError> {
     let [account, region, function] = path;
-    let key = request.function(function)?;
+    let (parts, principal) = (&request.exchange.parts, &request.principal);
     let absent = || ApiError::not_found(format!("Package not found: {digest}"));
-    if account != key.account || region != key.region {
+    let digest = CodeDigest::from_hex(digest).ok_or_else(absent)?;
+    let key = FunctionKey { account: account.to_owned(), region: region.to_owned(), name: function.to_owned() };
+    if key.region != parts.options.region {
         return Err(absent());
     }
-    let digest = CodeDigest::from_hex(digest).ok_or_else(absent)?;
-    let parts = &request.exchange.parts;
     // A package is shown to those who may read a function that has it: the digest alone opens nothing.
-    if !belongs(parts, &key, digest).await? {
+    let is_shown = if is_by_key(principal, &key) {
+        request.function(function)?;
+        belongs(parts, &key, digest).await?
+    } else {
+        let target = Target { key, qualifier: request.query("Qualifier").map(str::to_owned) };
+        may_download(parts, principal, &target, digest).await.unwrap_or(false)
+    };
+    if !is_shown {
         return Err(absent());
     }
     let zip = parts.store.packages().zip(&digest).await?.ok_or_else(absent)?;

@@ -7,7 +7,6 @@ use wuwei_model::service::Access;
 use wuwei_model::{EgressPolicy, FunctionKey};
 
 use super::Request;
-use super::keys::is_administrator;
 use crate::auth::permits;
 use crate::lambda::ApiError;
 use crate::wire::Answer;
@@ -68,7 +67,7 @@ async fn existing(request: &Request<'_>, name: &str) -> Result<FunctionKey, ApiE
 fn check_may_set(request: &Request<'_>, key: &FunctionKey, policy: &EgressPolicy) -> Result<(), ApiError> {
     let principal = &request.principal;
     let is_modest = *policy == EgressPolicy::None || *policy == request.exchange.parts.options.egress;
-    if permits(principal, Access::Write, Some(&key.name)) && (is_modest || is_administrator(principal)) {
+    if permits(principal, Access::Write, Some(&key.name)) && (is_modest || principal.is_administrator()) {
         Ok(())
     } else {
         Err(ApiError::access_denied(&principal.arn(), "wuwei:SetEgress", &key.arn()))

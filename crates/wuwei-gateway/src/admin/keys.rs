@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use wuwei_store::{AccessKey, Role};
 
 use super::Request;
-use crate::auth::Principal;
 use crate::lambda::ApiError;
 use crate::wire::Answer;
 
@@ -76,14 +75,9 @@ fn is_admin(role: Role, functions: &str) -> bool {
     }
 }
 
-/// Whether a caller may do everything.
-pub(super) fn is_administrator(principal: &Principal) -> bool {
-    principal.session.is_none() && is_admin(principal.role, &principal.functions)
-}
-
 fn check_admin(request: &Request<'_>, action: &str) -> Result<(), ApiError> {
     let principal = &request.principal;
-    if is_administrator(principal) { Ok(()) } else { Err(ApiError::access_denied(&principal.arn(), action, "*")) }
+    if principal.is_administrator() { Ok(()) } else { Err(ApiError::access_denied(&principal.arn(), action, "*")) }
 }
 
 fn read(body: &[u8]) -> Result<(Role, String), ApiError> {

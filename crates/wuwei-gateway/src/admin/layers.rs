@@ -5,12 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 use serde_json::json;
 use wuwei_model::service::Access;
-use wuwei_model::{CodeDigest, LayerKey, LayerVersion, Policy, PolicyCaller, PolicyQuestion, limits};
+use wuwei_model::{CodeDigest, LayerKey, LayerVersion, Policy, PolicyQuestion, limits};
 use wuwei_store::StoreError;
 
 use super::Request;
-use super::keys::is_administrator;
-use crate::auth::{Principal, permits};
+use crate::auth::{Act, Principal};
 use crate::lambda::{ApiError, GET_LAYER_VERSION, package_refusal};
 use crate::wire::Answer;
 
@@ -33,7 +32,7 @@ pub(super) async fn download(
     let found = parts.store.layers().get(&key).await?;
     let version = found.and_then(|(layer, _)| layer.versions.get(&number).cloned()).ok_or_else(absent)?;
     // A package is shown to those who may use the version that has it: the digest alone opens nothing.
-    if version.code.digest != wanted || !may_use(&request.principal, &key, &version) {
+    if version.code.digest != wanted || !may_use(&request.principal, &key, number, &version) {
         return Err(absent());
     }
     let zip = parts.store.packages().zip(&wanted).await?.ok_or_else(absent)?;
@@ -41,12 +40,13 @@ pub(super) async fn download(
     Ok(Answer::new(StatusCode::OK, "application/zip", zip).with("content-disposition", &disposition))
 }
 
-fn may_use(principal: &Principal, key: &LayerKey, version: &LayerVersion) -> bool {
-    if !permits(principal, Access::Read, None) {
+fn may_use(principal: &Principal, key: &LayerKey, number: u64, version: &LayerVersion) -> bool {
+    let act = Act { action: GET_LAYER_VERSION, resource: &key.version_arn(number), access: Access::Read };
+    if principal.may(&act, None).is_err() {
         return false;
     }
-    let arn = principal.arn();
-    let caller = Some(PolicyCaller { account: &principal.account, arn: &arn });
+    let names = principal.names();
+    let caller = Some(names.caller_of(&key.account));
     let question = PolicyQuestion { action: GET_LAYER_VERSION, caller, url_auth_type: None, via_url: false };
     key.account == principal.account || version.imported || version.policy.allows(&question)
 }
@@ -89,7 +89,7 @@ pub(super) async fn import(request: &Request<'_>, arn: &str) -> Result<Answer, A
 
 /// Refuses those who are no administrators.
 pub(super) fn check_may_import(principal: &Principal, arn: &str) -> Result<(), ApiError> {
-    if is_administrator(principal) {
+    if principal.is_administrator() {
         Ok(())
     } else {
         Err(ApiError::access_denied(&principal.arn(), "wuwei:ImportLayer", arn))

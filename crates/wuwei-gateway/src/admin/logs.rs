@@ -34,7 +34,7 @@ pub(super) async fn answer(request: &Request<'_>, function: &str) -> Result<Answ
     Ok(Answer::json(StatusCode::OK, &records.iter().map(document).collect()))
 }
 
-fn number(request: &Request<'_>, name: &str) -> Result<Option<i64>, ApiError> {
+pub(super) fn number(request: &Request<'_>, name: &str) -> Result<Option<i64>, ApiError> {
     let Some(text) = request.query(name) else { return Ok(None) };
     let number = text.parse().ok().filter(|number| *number >= 0);
     number.map(Some).ok_or_else(|| ApiError::validation(format!("{name} must be a whole number that is not negative")))
@@ -53,6 +53,12 @@ pub(super) fn document(record: &LogRecord) -> Value {
         "message": record.message,
         "stream": record.stream,
     })
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// `2026-11-20T08:00:00.000Z`.

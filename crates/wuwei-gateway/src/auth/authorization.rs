@@ -35,6 +35,18 @@ pub(crate) struct Claim {
     pub(super) payload_hash: Option<String>,
 }
 
+impl Claim {
+    /// Whether it is made with temporary credentials.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.session_token.is_some()
+    }
+
+    /// Id of the key that it names.
+    pub(crate) fn key_id(&self) -> &str {
+        &self.key_id
+    }
+}
+
 /// Longest validity of a presigned URL: a week.
 const EXPIRES_MAX_S: u64 = 604_800;
 
@@ -51,7 +63,7 @@ pub(super) fn read(headers: &HeaderMap, query: &str) -> Result<Claim, AuthError>
 }
 
 /// The access key id of a request, read leniently: for when nothing is checked.
-pub(super) fn key_id(headers: &HeaderMap, query: &str) -> Option<String> {
+pub(crate) fn key_id(headers: &HeaderMap, query: &str) -> Option<String> {
     let credential = credential(headers, query)?;
     let id = credential.split('/').next().unwrap_or_default();
     (!id.is_empty()).then(|| id.to_owned())

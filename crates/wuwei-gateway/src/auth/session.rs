@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use wuwei_model::{FunctionKey, limits};
+use wuwei_model::{ExecutionRole, FunctionKey, limits};
 use wuwei_store::DerivedKey;
 
 use super::authorization::Claim;
@@ -35,18 +35,19 @@ const _: () = assert!(
 /// The credentials of one instance and whom they stand for. Nothing stores or shows them.
 pub(crate) struct RoleSession {
     function: FunctionKey,
-    role: String,
+    role: ExecutionRole,
     key_id: String,
     secret: String,
     token: String,
     derived: DerivedKey,
+    began: SystemTime,
     /// The clock stands still while the machine sleeps, as the one does by which instances are retired.
     expires: Instant,
 }
 
 impl fmt::Debug for RoleSession {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { function, role, key_id, secret: _, token: _, derived: _, expires } = self;
+        let Self { function, role, key_id, secret: _, token: _, derived: _, began: _, expires } = self;
         formatter
             .debug_struct("RoleSession")
             .field("function", function)
@@ -58,21 +59,18 @@ impl fmt::Debug for RoleSession {
 }
 
 impl RoleSession {
-    /// Makes credentials for an instance of a function with this role (an ARN).
-    pub(crate) fn begin(function: FunctionKey, role: String, now: Instant) -> Result<Self, getrandom::Error> {
-        let mut id = [0; ID_CHARACTERS];
-        getrandom::fill(&mut id)?;
-        let mut secret = [0; SECRET_BYTES];
-        getrandom::fill(&mut secret)?;
+    /// Makes credentials for an instance of a function with this role.
+    pub(crate) fn begin(function: FunctionKey, role: ExecutionRole, now: Instant) -> Result<Self, getrandom::Error> {
         let mut token = [0; TOKEN_BYTES];
         getrandom::fill(&mut token)?;
         Ok(Self {
             function,
             role,
-            key_id: identifier(ID_PREFIX, &id),
-            secret: STANDARD.encode(secret),
+            key_id: new_key_id()?,
+            secret: new_secret()?,
             token: STANDARD.encode(token),
             derived: DerivedKey::default(),
+            began: SystemTime::now(),
             expires: now + LIFETIME,
         })
     }
@@ -107,19 +105,37 @@ impl RoleSession {
     /// `arn:aws:sts::<account>:assumed-role/<role name>/<function name>`.
     pub(crate) fn arn(&self) -> String {
         // The path of a role is no part of its name.
-        let role_name = self.role.rsplit('/').next().unwrap_or_default();
+        let role_name = self.role.arn.rsplit('/').next().unwrap_or_default();
         format!("arn:aws:sts::{}:assumed-role/{role_name}/{}", self.function.account, self.function.name)
     }
 
-    /// `<id of the role>:<function name>`.
-    pub(crate) fn user_id(&self) -> String {
-        let hash = Sha256::digest(self.role.as_bytes());
-        let role_id = identifier(ROLE_ID_PREFIX, hash.get(..ROLE_ID_CHARACTERS).unwrap_or_default());
-        format!("{role_id}:{}", self.function.name)
+    /// `<id of the role>:<function name>`; a role that nobody has made has an id, too.
+    pub(crate) fn user_id(&self, made: Option<&str>) -> String {
+        let unmade = || {
+            let hash = Sha256::digest(self.role.arn.as_bytes());
+            identifier(ROLE_ID_PREFIX, hash.get(..ROLE_ID_CHARACTERS).unwrap_or_default())
+        };
+        format!("{}:{}", made.map_or_else(unmade, str::to_owned), self.function.name)
+    }
+
+    pub(super) fn role(&self) -> &ExecutionRole {
+        &self.role
     }
 
     pub(crate) fn account(&self) -> &str {
         &self.function.account
+    }
+
+    pub(crate) fn function(&self) -> &FunctionKey {
+        &self.function
+    }
+
+    pub(crate) fn function_name(&self) -> &str {
+        &self.function.name
+    }
+
+    pub(super) fn began(&self) -> SystemTime {
+        self.began
     }
 
     pub(crate) fn key_id(&self) -> &str {
@@ -133,6 +149,27 @@ impl RoleSession {
     pub(super) fn derived(&self) -> &DerivedKey {
         &self.derived
     }
+}
+
+/// Id of a temporary key.
+pub(super) fn new_key_id() -> Result<String, getrandom::Error> {
+    let mut id = [0; ID_CHARACTERS];
+    getrandom::fill(&mut id)?;
+    Ok(identifier(ID_PREFIX, &id))
+}
+
+/// 40 characters that nobody knows.
+pub(super) fn new_secret() -> Result<String, getrandom::Error> {
+    let mut secret = [0; SECRET_BYTES];
+    getrandom::fill(&mut secret)?;
+    Ok(STANDARD.encode(secret))
+}
+
+/// Id of something of IAM's: four letters that say of what, and 17 characters.
+pub(crate) fn new_unique_id(prefix: &str) -> Result<String, getrandom::Error> {
+    let mut id = [0; ROLE_ID_CHARACTERS];
+    getrandom::fill(&mut id)?;
+    Ok(identifier(prefix, &id))
 }
 
 /// One character of an id for each byte: 32 characters divide 256, so that each is equally likely.

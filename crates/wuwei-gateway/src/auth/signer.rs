@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wuwei_store::AccessKey;
 
 use super::authorization::Claim;
-use super::signature::{sign_with, signing_key};
-use super::{AuthError, Principal, RoleSession, Scope};
+use super::signature::{sign_canonical, sign_with, signing_key};
+use super::{AssumedRole, AuthError, Principal, RoleSession, Scope};
 
 /// The holder of a secret.
 pub(crate) enum Signer {
@@ -14,6 +14,8 @@ pub(crate) enum Signer {
     Key(Arc<AccessKey>),
     /// Of the temporary credentials of a function.
     Session(Arc<RoleSession>),
+    /// Of the temporary credentials of a role that was assumed.
+    Assumed(Arc<AssumedRole>),
 }
 
 impl Signer {
@@ -22,6 +24,7 @@ impl Signer {
         let (secret, derived) = match self {
             Self::Key(key) => (key.secret.as_str(), &key.derived),
             Self::Session(session) => (session.secret(), session.derived()),
+            Self::Assumed(assumed) => return sign_canonical(assumed.secret(), scope, time, canonical_request),
         };
         let text = scope.text();
         let key = derived.get(&text, || signing_key(secret, scope));
@@ -32,11 +35,12 @@ impl Signer {
         match self {
             Self::Key(key) => Principal::of(Arc::clone(key)),
             Self::Session(session) => Principal::of_session(session),
+            Self::Assumed(assumed) => Principal::of_assumed(assumed),
         }
     }
 }
 
-/// The long-lived key that a claim names. Temporary credentials are good in the place that they were made for only.
+/// The long-lived key that a claim names. A claim with a session token names another kind of credentials.
 pub(crate) fn held_by(claim: &Claim, lookup: impl FnOnce(&str) -> Option<Arc<AccessKey>>) -> Result<Signer, AuthError> {
     if claim.session_token.is_some() {
         return Err(AuthError::UnknownToken);

@@ -11,11 +11,13 @@ use wuwei_store::Revision;
 use super::call::Call;
 use super::configuration::timestamp;
 use super::error::ApiError;
-use crate::auth::permits;
+use crate::auth::Act;
 
-/// A configuration of the caller's account; `None` when there is none of this ARN.
+/// A configuration of the account that a call is about: the function's, else the caller's. `None` when there is none of
+/// this ARN.
 pub(super) async fn find(call: &Call, arn: &str) -> Result<Option<(CodeSigningConfig, Revision)>, ApiError> {
-    let (account, region) = (&call.principal.account, &call.parts.options.region);
+    let account = call.target.as_ref().map_or(&call.principal.account, |target| &target.key.account);
+    let region = &call.parts.options.region;
     let Some(id) = CodeSigningConfig::id_of(account, region, arn) else { return Ok(None) };
     Ok(call.parts.store.code_signing().get(account, region, id).await?)
 }
@@ -51,10 +53,12 @@ pub(super) async fn check_code(call: &Call, arn: Option<&str>) -> Result<(), Api
 
 /// Configurations are for all functions: a key for some of them may not change one.
 pub(super) fn check_may_change(call: &Call, operation: &str) -> Result<(), ApiError> {
-    if permits(&call.principal, Access::Write, None) && call.principal.functions == "*" {
+    let resource = call.text("CodeSigningConfigArn").or_else(|| call.text("Resource")).unwrap_or("*");
+    let action = format!("lambda:{operation}");
+    let act = Act { action: &action, resource, access: Access::Write };
+    if call.principal.may(&act, None).is_ok() && call.principal.functions == "*" {
         return Ok(());
     }
-    let resource = call.text("CodeSigningConfigArn").unwrap_or("*");
     Err(ApiError::access_denied(&call.principal.arn(), &format!("lambda:{operation}"), resource))
 }
 

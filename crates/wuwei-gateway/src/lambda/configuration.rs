@@ -50,7 +50,7 @@ pub(crate) fn configuration(version: &FunctionVersion, view: View) -> Map<String
     set("FunctionName", json!(key.name));
     set("FunctionArn", json!(arn));
     set("Runtime", json!(settings.runtime.as_str()));
-    set("Role", json!(settings.role));
+    set("Role", json!(settings.role.arn));
     set("Handler", json!(settings.handler));
     set("CodeSize", json!(version.code.size_bytes));
     set("Description", json!(settings.description));

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use wuwei_model::limits;
-use wuwei_model::service::{Operation, RequestParts, Route, ServiceModel};
+use wuwei_model::service::{RequestParts, Route, ServiceModel};
 
+use super::authorisation::{Wish, action, authorise};
 use super::call::{Call, Reply};
 use super::error::ApiError;
-use super::operations::{self, permissions};
+use super::operations;
 use super::target::Target;
 use crate::admission::AdmitError;
-use crate::auth::{Principal, decode_query, permits};
+use crate::auth::{Principal, decode_query};
 use crate::face::Exchange;
-use crate::gateway::Parts;
 use crate::wire::{Answer, AnswerBody};
 
 /// Largest request that carries a package: AWS's figure, room for 50 MB in base64.
@@ -37,17 +37,20 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
     };
     let region = exchange.parts.options.region.clone();
     let action = action(operation.name());
+    exchange.note.action("lambda", operation.name(), operation.access());
     let query = decode_query(exchange.head.uri.query().unwrap_or_default());
     let caller = exchange.identify(&["lambda"], &[&region])?;
-    if let Some(principal) = caller.believed().filter(|_| exchange.has_large_body()) {
-        // By what the path tells. A name that cannot be understood is refused further down, in other words.
+    let is_early = |principal: &&Principal| exchange.has_large_body() && !principal.has_policies();
+    if let Some(principal) = caller.believed().filter(is_early) {
+        // By what the path tells, which is not enough for policies. A name that cannot be understood is refused further down, in other words.
         let named = |pairs: &[(String, String)], wanted| {
             pairs.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.clone())
         };
         let (name, qualifier) = (named(&labels, "FunctionName"), named(&query, "Qualifier"));
         let target = name.map(|name| Target::resolve(&name, qualifier.as_deref(), principal, &region, &action));
         if let Ok(target) = target.transpose() {
-            authorise(&exchange.parts, principal, operation, &action, target.as_ref()).await?;
+            let wish = Wish { operation, action: &action, target: target.as_ref(), members: &Map::new() };
+            authorise(&exchange.parts, principal, &wish).await?;
         }
     }
     let admitted = exchange.accept(caller, body_limit(operation.name())).await;
@@ -67,7 +70,11 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         Some(name) => Some(Target::resolve(name, member("Qualifier"), &principal, &region, &action)?),
         None => None,
     };
-    authorise(&exchange.parts, &principal, operation, &action, target.as_ref()).await?;
+    if let Some(target) = &target {
+        exchange.note.resource(&target.arn());
+    }
+    let wish = Wish { operation, action: &action, target: target.as_ref(), members: &input.members };
+    authorise(&exchange.parts, &principal, &wish).await?;
     let Some(run) = operations::find(operation.name()) else {
         return Err(operations::missing::refusal(operation, &exchange.parts.options.version));
     };
@@ -106,37 +113,6 @@ fn shaped(output: wuwei_model::service::Output) -> Answer {
     answer
 }
 
-/// The key's role decides within its account; invocations may also be allowed by the function's policy, and those of
-/// another account's functions take both.
-async fn authorise(
-    parts: &Parts,
-    principal: &Principal,
-    operation: &Operation,
-    action: &str,
-    target: Option<&Target>,
-) -> Result<(), ApiError> {
-    let by_role = permits(principal, operation.access(), target.map(|target| target.key.name.as_str()));
-    let is_own = target.is_none_or(|target| target.key.account == principal.account);
-    if by_role && is_own {
-        return Ok(());
-    }
-    if let Some(target) = target.filter(|_| action == permissions::INVOKE && (by_role || is_own))
-        && permissions::policy_allows(parts, principal, target, action).await?
-    {
-        return Ok(());
-    }
-    let resource = target.map_or_else(|| "*".to_owned(), Target::arn);
-    Err(ApiError::access_denied(&principal.arn(), action, &resource))
-}
-
-/// IAM's name of an operation; it has its own for those that invoke.
-fn action(operation: &str) -> String {
-    match operation {
-        "Invoke" | "InvokeWithResponseStream" => permissions::INVOKE.to_owned(),
-        other => format!("lambda:{other}"),
-    }
-}
-
 /// Largest body of an operation, in bytes.
 fn body_limit(operation: &str) -> usize {
     match operation {
@@ -147,14 +123,7 @@ fn body_limit(operation: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{action, body_limit};
-
-    #[test]
-    fn iam_names_invoke_its_own_way() {
-        assert_eq!(action("Invoke"), "lambda:InvokeFunction");
-        assert_eq!(action("InvokeWithResponseStream"), "lambda:InvokeFunction");
-        assert_eq!(action("GetFunction"), "lambda:GetFunction");
-    }
+    use super::body_limit;
 
     #[test]
     fn only_packages_may_be_larger_than_a_payload() {

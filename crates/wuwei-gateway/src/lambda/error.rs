@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use wuwei_model::service::{ConstraintViolations, ServiceModel};
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Refusal};
 use crate::wire::{Answer, BodyError};
 
 /// An error as the caller sees it.
@@ -151,6 +151,16 @@ impl ApiError {
         Self::new(Kind::UnknownOperation, "There is no operation at this path for this method")
     }
 
+    /// The caller may not.
+    pub(crate) fn refused(refusal: &Refusal) -> Self {
+        Self::new(Kind::AccessDenied, refusal.to_string())
+    }
+
+    /// The caller may not, in these words.
+    pub(crate) fn refused_because(message: &str) -> Self {
+        Self::new(Kind::AccessDenied, message)
+    }
+
     /// The key's role or pattern does not allow it. `action` is `lambda:<Operation>`.
     pub(crate) fn access_denied(user_arn: &str, action: &str, resource: &str) -> Self {
         Self::new(
@@ -200,14 +210,7 @@ impl ApiError {
 
     /// Logs a failure of a part below, and answers what [`ApiError::internal`] does.
     pub(crate) fn platform(error: &dyn std::error::Error) -> Self {
-        let mut chain = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            chain.push_str(": ");
-            chain.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        tracing::error!(error = %chain, "request failed");
+        tracing::error!(error = %crate::errors::chain(error), "request failed");
         Self::internal()
     }
 

@@ -1,12 +1,14 @@
 //! The layers that a function asks for.
 
 use serde_json::Value;
+use wuwei_model::service::Access;
 use wuwei_model::{CodeDigest, FunctionCode, LayerKey, LayerReference, limits};
 use wuwei_store::PackageUse;
 
 use super::call::Call;
 use super::error::ApiError;
 use super::{layers, package};
+use crate::auth::Act;
 use crate::gateway::Parts;
 
 /// Packages that stay while this lives: until the function that names them is stored.
@@ -40,6 +42,10 @@ async fn find(call: &Call, key: &LayerKey, number: u64) -> Result<FunctionCode, 
     let found = call.parts.store.layers().get(key).await?;
     let found = found.and_then(|(layer, _)| layer.versions.get(&number).cloned());
     let arn = key.version_arn(number);
+    if call.principal.has_policies() {
+        let act = Act { action: layers::GET_LAYER_VERSION, resource: &arn, access: Access::Read };
+        call.principal.may(&act, None).map_err(|refusal| ApiError::refused(&refusal))?;
+    }
     match found {
         Some(version) if layers::may_use(call, key, &version) => Ok(version.code),
         Some(_) => Err(layers::denied(call, key, number)),

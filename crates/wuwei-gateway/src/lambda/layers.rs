@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use wuwei_model::service::Access;
-use wuwei_model::{Architecture, LayerKey, LayerVersion, PolicyCaller, PolicyQuestion, Runtime};
+use wuwei_model::{Architecture, LayerKey, LayerVersion, PolicyQuestion, Runtime};
 use wuwei_store::{Layer, Revision};
 
 use super::call::Call;
@@ -31,7 +31,9 @@ pub(super) fn key_of(call: &Call) -> Result<LayerKey, ApiError> {
 pub(super) fn own_key_of(call: &Call, operation: &str) -> Result<LayerKey, ApiError> {
     let key = key_of(call)?;
     let is_own = key.account == call.principal.account && key.region == call.parts.options.region;
-    if is_own && permits(&call.principal, Access::Write, Some(&key.name)) {
+    // Policies have been asked about this layer before.
+    let is_allowed = call.principal.has_policies() || permits(&call.principal, Access::Write, Some(&key.name));
+    if is_own && is_allowed {
         return Ok(key);
     }
     Err(ApiError::access_denied(&call.principal.arn(), &format!("lambda:{operation}"), &key.arn()))
@@ -67,8 +69,8 @@ pub(super) fn may_use(call: &Call, key: &LayerKey, version: &LayerVersion) -> bo
     if key.account == call.principal.account || version.imported {
         return true;
     }
-    let arn = call.principal.arn();
-    let caller = Some(PolicyCaller { account: &call.principal.account, arn: &arn });
+    let names = call.principal.names();
+    let caller = Some(names.caller_of(&key.account));
     let question = PolicyQuestion { action: GET_LAYER_VERSION, caller, url_auth_type: None, via_url: false };
     version.policy.allows(&question)
 }
@@ -85,7 +87,7 @@ pub(super) fn shown(call: &Call, key: &LayerKey, number: u64, version: &LayerVer
     let digest = &version.code.digest;
     let path = format!("layers/{}/{}/{}/{number}/{}", key.account, key.region, key.name, digest.to_hex());
     let content = json!({
-        "Location": code::signed_url(&call.parts.options, &call.principal, &path),
+        "Location": code::signed_url(call, &path),
         "CodeSha256": digest.to_string(),
         "CodeSize": version.code.size_bytes,
     });

@@ -6,9 +6,7 @@ use wuwei_store::Function;
 use super::error::ApiError;
 use super::marker::Position;
 use crate::auth::Principal;
-use crate::auth::permits;
 use crate::gateway::Parts;
-use wuwei_model::service::Access;
 
 /// A page of items, and where the next one begins.
 pub(super) struct Page {
@@ -63,7 +61,7 @@ pub(super) async fn functions(
         if let (true, Some(number)) = (all_versions, position.version) {
             let key =
                 FunctionKey { account: principal.account.clone(), region: region.clone(), name: position.name.clone() };
-            if permits(principal, Access::Read, Some(&key.name)) {
+            if principal.sees(&key.name) {
                 take_versions(parts, &key, number, &mut gathering).await?;
             }
         }
@@ -75,7 +73,7 @@ pub(super) async fn functions(
         let last_page = page.len() < room;
         after_name = page.last().map(|function| function.latest.key.name.clone());
         for function in page {
-            if !permits(principal, Access::Read, Some(&function.latest.key.name)) {
+            if !principal.sees(&function.latest.key.name) {
                 continue;
             }
             if all_versions {

@@ -18,7 +18,7 @@ pub(super) fn of_new(members: &Map<String, Value>) -> Result<FunctionSettings, A
     let architecture = architecture(members, &runtime)?.unwrap_or_else(host_architecture);
     let mut settings = FunctionSettings {
         runtime,
-        role: text("Role").unwrap_or_default().to_owned(),
+        role: text("Role").unwrap_or_default().to_owned().into(),
         handler: handler.to_owned(),
         description: String::new(),
         timeout_s: limits::TIMEOUT_S_DEFAULT,
@@ -42,7 +42,7 @@ pub(super) fn update(settings: &mut FunctionSettings, members: &Map<String, Valu
         settings.runtime = Runtime::new(runtime);
     }
     if let Some(role) = text("Role") {
-        settings.role = role;
+        settings.role = role.into();
     }
     if let Some(handler) = text("Handler") {
         settings.handler = handler;

@@ -48,8 +48,7 @@ async fn try_settle(parts: &Parts, key: &FunctionKey, revision_id: &str) -> Resu
     Ok(())
 }
 
-/// Tells the engine what is kept for functions of all accounts, settles what an earlier server left behind in the first
-/// account, and says which functions may be called soon: those that were changed last.
+/// Tells the engine what is kept for functions of all accounts, settles what an earlier server left behind, and says which functions may be called soon: those that were changed last.
 pub(crate) async fn recover(parts: &Parts) {
     match parts.store.functions().guarantees().await {
         Ok(guarantees) => {
@@ -61,11 +60,20 @@ pub(crate) async fn recover(parts: &Parts) {
         }
         Err(error) => tracing::error!(%error, "read the concurrency that is kept for functions"),
     }
-    let options = &parts.options;
-    let mut after: Option<String> = None;
     let mut latest = Vec::new();
+    for account in crate::accounts::all(parts).await {
+        recover_account(parts, &account, &mut latest).await;
+    }
+    // The last word counts most.
+    latest.sort_by_key(|function: &FunctionVersion| function.last_modified_ms);
+    latest.iter().for_each(|function| parts.engine.expect(function));
+}
+
+/// Settles the functions of an account, and adds those that were changed last to `latest`.
+async fn recover_account(parts: &Parts, account: &str, latest: &mut Vec<FunctionVersion>) {
+    let mut after: Option<String> = None;
     loop {
-        let page = parts.store.functions().list(&options.account, &options.region, after.as_deref(), PAGE).await;
+        let page = parts.store.functions().list(account, &parts.options.region, after.as_deref(), PAGE).await;
         let page = match page {
             Ok(page) => page,
             Err(error) => {
@@ -83,12 +91,9 @@ pub(crate) async fn recover(parts: &Parts) {
         }
         match page.last() {
             Some(last) if page.len() == PAGE => after = Some(last.latest.key.name.clone()),
-            Some(_) | None => break,
+            Some(_) | None => return,
         }
     }
-    // The last word counts most.
-    latest.sort_by_key(|function: &FunctionVersion| function.last_modified_ms);
-    latest.iter().for_each(|function| parts.engine.expect(function));
 }
 
 /// Whether a function is unsettled and nobody of this server is at work on it: the change is older than the server.

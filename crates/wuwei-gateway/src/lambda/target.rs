@@ -2,6 +2,7 @@
 
 use wuwei_model::{FunctionKey, FunctionReference, ParseFunctionReferenceError};
 
+use super::authorisation::is_shared;
 use super::error::ApiError;
 use crate::auth::Principal;
 
@@ -23,8 +24,8 @@ impl Target {
 
     /// Resolves the `FunctionName` (which has passed the model's pattern) and `Qualifier` of a call.
     ///
-    /// Another account's function is refused as AWS refuses it, unless the action is one that its policy may allow; another region's is
-    /// not found, whatever the account (AWS does not look across regions either).
+    /// Another account's function is refused as AWS refuses it, unless the action is one that its policy may allow;
+    /// another region's is not found, whatever the account (AWS does not look across regions either).
     pub(crate) fn resolve(
         function_name: &str,
         qualifier: Option<&str>,
@@ -42,8 +43,7 @@ impl Target {
         }
         let account = written.account.unwrap_or_else(|| principal.account.clone());
         let key = FunctionKey { account, region: region.to_owned(), name: written.name };
-        // An invocation may be allowed by the function's policy.
-        if key.account != principal.account && action != "lambda:InvokeFunction" {
+        if key.account != principal.account && !is_shared(action) {
             return Err(ApiError::access_denied(&principal.arn(), action, &key.arn()));
         }
         let qualifier = match (written.qualifier, qualifier) {
@@ -65,7 +65,7 @@ mod tests {
 
     fn resolve(name: &str, qualifier: Option<&str>) -> Result<String, String> {
         let principal = Principal::unchecked(None, "000000000000");
-        let target = Target::resolve(name, qualifier, &principal, "us-east-1", "lambda:GetFunction");
+        let target = Target::resolve(name, qualifier, &principal, "us-east-1", "lambda:AddPermission");
         target.map(|target| target.arn()).map_err(|error| format!("{}: {}", error.name(), error.message()))
     }
 

@@ -6,7 +6,7 @@ use wuwei_model::{Policy, PolicyCaller, PolicyQuestion, UrlAuthType, limits};
 
 use super::{Found, refusal};
 use crate::admission::Standing;
-use crate::auth::{Principal, permits};
+use crate::auth::{Act, Principal};
 use crate::face::Exchange;
 use crate::wire::Answer;
 
@@ -42,15 +42,28 @@ pub(super) async fn admit(exchange: &mut Exchange, found: &Found) -> Result<(Opt
 
 fn check(principal: &Principal, found: &Found, policy: &Policy) -> Result<(), Answer> {
     let key = &found.known.latest.key;
-    let by_role = permits(principal, Access::Invoke, Some(&key.name));
+    let resource = found.arn();
+    let mut by_role = true;
+    for action in ["lambda:InvokeFunctionUrl", "lambda:InvokeFunction"] {
+        let act = Act { action, resource: &resource, access: Access::Invoke };
+        let asked = principal.may_with(&act, Some(&key.name), |known| {
+            known.set("lambda:FunctionUrlAuthType", "AWS_IAM");
+            known.set("lambda:InvokedViaFunctionUrl", "true");
+        });
+        match asked {
+            Ok(()) => {}
+            Err(refusal) if refusal.is_explicit => return Err(refusal::forbidden()),
+            Err(_) => by_role = false,
+        }
+    }
     let identity = match (principal.account == key.account, by_role) {
         (true, true) => Identity::Suffices,
         (true, false) => Identity::Unknown,
         (false, true) => Identity::NeedsPolicy,
         (false, false) => return Err(refusal::forbidden()),
     };
-    let arn = principal.arn();
-    let caller = PolicyCaller { account: &principal.account, arn: &arn };
+    let names = principal.names();
+    let caller = names.caller_of(&key.account);
     if is_allowed(policy, UrlAuthType::AwsIam, Some(caller), identity) { Ok(()) } else { Err(refusal::forbidden()) }
 }
 
@@ -116,7 +129,8 @@ mod tests {
 
     #[test]
     fn within_the_account_the_role_suffices_and_from_outside_the_policy_must_agree() {
-        let caller = PolicyCaller { account: "111111111111", arn: "arn:aws:iam::111111111111:user/u" };
+        let arn = "arn:aws:iam::111111111111:user/u";
+        let caller = PolicyCaller { account: "111111111111", arn, role_arn: None, is_own: false };
         let account = PolicyPrincipal::Account("111111111111".to_owned());
         let check = |policy: &Policy, identity: Identity, expected: bool| {
             assert_eq!(is_allowed(policy, UrlAuthType::AwsIam, Some(caller), identity), expected, "{identity:?}");

@@ -2,9 +2,8 @@
 
 use http::request::Parts as Head;
 use http::{HeaderName, Method, StatusCode, header};
-use wuwei_model::UrlCors;
+use wuwei_model::{UrlCors, glob_matches};
 
-use crate::auth::glob_matches;
 use crate::wire::Answer;
 
 /// The answer to a preflight, which the function never sees; `None` for any other request.

@@ -104,7 +104,7 @@ fn from_query(
 }
 
 /// A value from a path, a query or a header.
-fn from_text(kind: &Kind, text: &str) -> Result<Value, SerializationError> {
+pub(super) fn from_text(kind: &Kind, text: &str) -> Result<Value, SerializationError> {
     let parsed = match kind {
         Kind::String | Kind::Blob | Kind::List { .. } | Kind::Map { .. } | Kind::Structure { .. } => {
             Some(Value::from(text))

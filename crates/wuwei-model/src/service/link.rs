@@ -25,6 +25,8 @@ pub(super) enum TableError {
 
 #[derive(Deserialize)]
 struct RawTable {
+    #[serde(default)]
+    others: Vec<String>,
     operations: BTreeMap<String, RawOperation>,
     shapes: BTreeMap<String, RawShape>,
 }
@@ -51,6 +53,7 @@ struct RawShape {
     #[serde(default)]
     sensitive: bool,
     error: Option<u16>,
+    code: Option<String>,
     #[serde(default)]
     required: Vec<String>,
     payload: Option<String>,
@@ -97,8 +100,11 @@ enum RawLocation {
 
 #[derive(Deserialize)]
 struct Overlay {
+    #[serde(default)]
     shapes: BTreeMap<String, ShapeOverlay>,
+    #[serde(default)]
     members: BTreeMap<String, RawRule>,
+    #[serde(default)]
     statuses: BTreeMap<String, StatusOverlay>,
     access: AccessOverlay,
     protocol_errors: BTreeMap<String, ProtocolError>,
@@ -126,6 +132,7 @@ struct StatusOverlay {
 #[derive(Deserialize)]
 struct AccessOverlay {
     prefixes: BTreeMap<String, RawAccess>,
+    #[serde(default)]
     exceptions: BTreeMap<String, RawAccess>,
 }
 
@@ -184,7 +191,7 @@ impl ServiceModel {
         }
         let router = Router::new(&operations);
         let protocol_errors = overlay.protocol_errors.into_iter().map(|(name, error)| (name, error.status)).collect();
-        Ok(Self { operations, shapes, router, protocol_errors })
+        Ok(Self { operations, others: table.others, shapes, router, protocol_errors })
     }
 }
 
@@ -247,7 +254,7 @@ fn link_shape(
     };
     let constraints =
         Constraints { min: raw.min, max: raw.max, pattern: raw.pattern.map(Pattern::new), values: raw.values };
-    Ok(Shape { name, kind, constraints, sensitive: raw.sensitive, error_status: raw.error })
+    Ok(Shape { name, kind, constraints, sensitive: raw.sensitive, error_status: raw.error, error_code: raw.code })
 }
 
 fn location(member: &RawMember, payload: Option<&str>) -> Location {

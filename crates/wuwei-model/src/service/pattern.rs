@@ -33,9 +33,10 @@ impl Pattern {
     }
 }
 
-/// The model's patterns are Java's, whose `\d` and `\s` mean ASCII.
+/// The model's patterns are Java's, whose `\w`, `\d` and `\s` mean ASCII.
 fn compile(text: &str) -> Result<Regex, Box<fancy_regex::Error>> {
-    let ascii = text.replace(r"\d", "[0-9]").replace(r"\s", r"[\t\n\x0b\x0c\r ]").replace(r"\S", r"[^\t\n\x0b\x0c\r ]");
+    let ascii = text.replace(r"\w", "[A-Za-z0-9_]").replace(r"\d", "[0-9]");
+    let ascii = ascii.replace(r"\s", r"[\t\n\x0b\x0c\r ]").replace(r"\S", r"[^\t\n\x0b\x0c\r ]");
     RegexBuilder::new(&format!(r"\A(?:{ascii})\z")).backtrack_limit(BACKTRACK_LIMIT).build().map_err(Box::new)
 }
 
@@ -47,7 +48,8 @@ mod tests {
     #[test]
     fn every_pattern_of_the_table_compiles() {
         let mut count = 0;
-        for shape in &ServiceModel::lambda().shapes {
+        let models = [ServiceModel::lambda(), ServiceModel::logs(), ServiceModel::iam(), ServiceModel::sts()];
+        for shape in models.iter().flat_map(|model| &model.shapes) {
             if let Some(pattern) = &shape.constraints.pattern {
                 assert!(compile(pattern.as_str()).is_ok(), "{}: {}", shape.name, pattern.as_str());
                 count += 1;
@@ -66,6 +68,8 @@ mod tests {
         check(r"\d{2}", "a12", false);
         check(r"\d{2}", "12\n", false);
         check(r"\d{2}", "١٢", false);
+        check(r"[\w+=,.@-]+", "a_1@b-c", true);
+        check(r"[\w+=,.@-]+", "ａ", false);
         check(r"a|b", "ab", false);
         check(r"[^\s]+", "a.b", true);
         check(r"[^\s]+", "a b", false);

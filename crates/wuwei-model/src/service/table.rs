@@ -10,6 +10,8 @@ use super::route::Router;
 pub struct ServiceModel {
     /// In order of name.
     pub(super) operations: Vec<Operation>,
+    /// Names of the operations that the service has and the table leaves out.
+    pub(super) others: Vec<String>,
     /// In order of name; a [`ShapeId`] is a position here.
     pub(super) shapes: Vec<Shape>,
     pub(super) router: Router,
@@ -91,6 +93,8 @@ pub(super) struct Shape {
     pub(super) sensitive: bool,
     /// HTTP status, for the shape of an error.
     pub(super) error_status: Option<u16>,
+    /// What the message calls the error, where that is not the name of the shape.
+    pub(super) error_code: Option<String>,
 }
 
 /// What a shape is made of.

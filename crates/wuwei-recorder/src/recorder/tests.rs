@@ -185,7 +185,7 @@ async fn more_functions_than_open_files_are_all_recorded() {
 }
 
 #[tokio::test]
-async fn old_logs_go_at_open_and_when_a_day_begins() {
+async fn old_logs_go_when_it_is_known_how_long_they_are_kept_and_when_a_day_begins() {
     let directory = tempfile::tempdir().unwrap();
     let today = files::day_of(files::unix_ms(SystemTime::now()));
     let function_directory = files::function_directory(directory.path(), &key("f"));
@@ -194,7 +194,12 @@ async fn old_logs_go_at_open_and_when_a_day_begins() {
     let recent = files::day_file(&function_directory, today - time::Duration::days(14));
     fs::write(&old, "").unwrap();
     fs::write(&recent, "").unwrap();
-    let (_recorder, mut writer) = Recorder::held(directory.path(), Limits::default());
+    let (recorder, mut writer) = Recorder::held(directory.path(), Limits::default());
+    writer.sweep_daily(today - time::Duration::days(1));
+    assert!(old.exists(), "nothing goes before it is known how long it is to be kept");
+    writer.sweep_daily(today);
+    let (retained, _) = tokio::join!(recorder.retain([]), async { writer.step(std::time::Duration::ZERO) });
+    retained.unwrap();
     assert!(!old.exists() && recent.exists());
     writer.sweep_daily(today);
     assert!(recent.exists());
@@ -311,4 +316,22 @@ async fn what_is_too_much_at_the_start_goes_then() {
     let (_recorder, _writer) = Recorder::held(directory.path(), small_disk());
     let days: Vec<_> = files::parts(&function_directory).unwrap().into_iter().map(|part| part.day).collect();
     assert_eq!(days.first(), Some(&(today - time::Duration::days(1))));
+}
+
+#[tokio::test]
+async fn one_stream_of_a_log_can_be_removed_and_the_rest_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(directory.path(), &directory.path().join("ledger"), LogLimits::default()).unwrap();
+    say(&recorder, "f", "first");
+    recorder.stream(&crate::testing::function("f"), "j").line(SystemTime::now(), "second");
+    let streams = recorder.summary(&key("f")).await.unwrap().streams;
+    let names: Vec<String> = streams.into_iter().map(|stream| stream.name).collect();
+    let gone = names.first().cloned().unwrap();
+    let before = messages(&recorder, "f", 10).await.len();
+    recorder.clear(&key("f"), Some(&gone)).await.unwrap();
+    let left = recorder.read(&key("f"), 0, 10).await.unwrap();
+    assert!(left.len() < before && left.iter().all(|record| record.stream != gone));
+    assert_eq!(recorder.summary(&key("f")).await.unwrap().streams.len(), names.len() - 1);
+    say(&recorder, "f", "third");
+    assert!(messages(&recorder, "f", 10).await.contains(&"third".to_owned()));
 }

@@ -100,7 +100,7 @@ impl Conversations {
         let (account, region, name) = ("000000000000".to_owned(), "us-east-1".to_owned(), "hostile".to_owned());
         let identity = InstanceIdentity {
             function: FunctionKey { account, region, name },
-            role: "arn:aws:iam::000000000000:role/hostile".to_owned(),
+            role: "arn:aws:iam::000000000000:role/hostile".to_owned().into(),
         };
         Ok(InstanceSpec {
             instance_id: Uuid::new_v4().simple().to_string(),

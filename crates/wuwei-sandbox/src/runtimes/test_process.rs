@@ -161,7 +161,7 @@ pub(crate) fn spec(runtime: &str, code_dir: &Path) -> InstanceSpec {
         instance_id: "0".repeat(32),
         identity: InstanceIdentity {
             function: FunctionKey { account: "0".repeat(12), region: "us-east-1".to_owned(), name: "f".to_owned() },
-            role: "arn:aws:iam::000000000000:role/r".to_owned(),
+            role: "arn:aws:iam::000000000000:role/r".to_owned().into(),
         },
         runtime: Runtime::new(runtime),
         code_dir: code_dir.to_owned(),

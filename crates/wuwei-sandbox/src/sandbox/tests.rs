@@ -87,7 +87,7 @@ async fn launch(sandbox: &Sandbox, runtime: &str, code_dir: PathBuf) -> Box<dyn 
                 region: "us-east-1".to_owned(),
                 name: "f".to_owned(),
             },
-            role: "arn:aws:iam::000000000000:role/r".to_owned(),
+            role: "arn:aws:iam::000000000000:role/r".to_owned().into(),
         },
         runtime: Runtime::new(runtime),
         code_dir,

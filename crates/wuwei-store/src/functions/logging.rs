@@ -51,6 +51,11 @@ impl StoredLogging {
         (json.is_some() || group.is_some()).then(|| Self { json, group: group.clone() })
     }
 
+    /// Name of the group, where one was given.
+    pub(super) fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
     pub(super) fn into_config(self) -> LoggingConfig {
         let format = self.json.map_or(LogFormat::Text, |levels| LogFormat::Json {
             application: match levels.application {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wuwei_model::{
-    Architecture, Attachments, CodeDigest, EnvironmentVariables, FunctionCode, FunctionKey, FunctionSettings,
-    FunctionVersion, LastUpdateStatus, LoggingConfig, ParseCodeDigestError, Runtime, State, Version,
+    Architecture, Attachments, CodeDigest, EnvironmentVariables, ExecutionRole, FunctionCode, FunctionKey,
+    FunctionSettings, FunctionVersion, LastUpdateStatus, LoggingConfig, ParseCodeDigestError, Runtime, State, Version,
 };
 
 use super::access::{StoredPolicy, StoredUrl};
@@ -63,6 +63,8 @@ pub(super) struct VersionRecord {
     version: Option<u64>,
     runtime: String,
     role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role_id: Option<String>,
     handler: String,
     description: String,
     timeout_s: u32,
@@ -248,7 +250,8 @@ impl VersionRecord {
                 Version::Published(number) => Some(*number),
             },
             runtime: runtime.as_str().to_owned(),
-            role: role.clone(),
+            role: role.arn.clone(),
+            role_id: role.id.clone(),
             handler: handler.clone(),
             description: description.clone(),
             timeout_s: *timeout_s,
@@ -287,6 +290,11 @@ impl VersionRecord {
     }
 
     /// Size of the zip file.
+    /// Name of the log group, where one was given.
+    pub(super) fn log_group(&self) -> Option<&str> {
+        self.logging.as_ref().and_then(StoredLogging::group)
+    }
+
     pub(super) fn code_size_bytes(&self) -> u64 {
         self.code_size_bytes
     }
@@ -319,7 +327,7 @@ impl VersionRecord {
             version: self.version.map_or(Version::Latest, Version::Published),
             settings: FunctionSettings {
                 runtime: Runtime::new(self.runtime),
-                role: self.role,
+                role: ExecutionRole { arn: self.role, id: self.role_id },
                 handler: self.handler,
                 description: self.description,
                 timeout_s: self.timeout_s,

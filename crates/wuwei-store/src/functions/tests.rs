@@ -44,7 +44,10 @@ fn function(name: &str) -> Function {
         version: Version::Latest,
         settings: FunctionSettings {
             runtime: Runtime::new("python3.11"),
-            role: "arn:aws:iam::000000000000:role/r".to_owned(),
+            role: wuwei_model::ExecutionRole {
+                arn: "arn:aws:iam::000000000000:role/r".to_owned(),
+                id: Some("AROAEXAMPLE".to_owned()),
+            },
             handler: "app.handler".to_owned(),
             description: "says \"hello\"".to_owned(),
             timeout_s: 3,

@@ -79,6 +79,31 @@ impl Functions {
         Ok(usage)
     }
 
+    /// Functions of an account in a region, and the group that the log of each belongs to now.
+    pub async fn log_groups(&self, account: &str, region: &str) -> Result<Vec<(FunctionKey, String)>, StoreError> {
+        let mut found = Vec::new();
+        for entry in self.all(&format!("function/{account}/{region}/")).await? {
+            let record = FunctionRecord::decode(&entry.key, &entry.value)?;
+            let key = parse_function_key(&entry.key)?;
+            let group = record.latest.log_group().map_or_else(|| format!("/aws/lambda/{}", key.name), str::to_owned);
+            found.push((key, group));
+        }
+        Ok(found)
+    }
+
+    /// Accounts that have functions.
+    pub async fn accounts(&self) -> Result<Vec<String>, StoreError> {
+        let mut accounts: Vec<String> = Vec::new();
+        loop {
+            // Behind all of the last account: `0` comes after `/`.
+            let after = accounts.last().map(|account| format!("function/{account}0"));
+            let Some(entry) = self.store.list("function/", after.as_deref(), 1).await?.into_iter().next() else {
+                return Ok(accounts);
+            };
+            accounts.push(parse_function_key(&entry.key)?.account);
+        }
+    }
+
     /// Functions of all accounts for which some concurrency is kept.
     pub async fn guarantees(&self) -> Result<Vec<(FunctionKey, Guarantee)>, StoreError> {
         let mut found = Vec::new();

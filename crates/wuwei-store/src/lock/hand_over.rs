@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fchmod, fchown, fstat, openat, statat};
 
 /// What a server keeps in its data directory; anything else there is somebody else's.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "wuwei.db",
     "wuwei.db-wal",
     "wuwei.db-shm",
@@ -22,6 +22,7 @@ const OURS: [&str; 14] = [
     "incoming",
     "logs",
     "ledger",
+    "audit",
     "run",
 ];
 /// The owner alone, and its group to pass through.

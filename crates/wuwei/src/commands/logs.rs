@@ -69,7 +69,7 @@ fn print(console: Console, event: &LogEvent) -> Result<(), Failure> {
     Ok(())
 }
 
-fn milliseconds_before_now(age_ms: u128) -> u64 {
+pub(super) fn milliseconds_before_now(age_ms: u128) -> u64 {
     let now_ms = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_millis());
     u64::try_from(now_ms.saturating_sub(age_ms)).unwrap_or(0)
 }

@@ -25,6 +25,7 @@ const KEYS: &[&str] = &[
     "stock_memory_mb",
     "log_bytes_per_function",
     "log_bytes_total",
+    "strict_roles",
 ];
 
 /// The configuration file of `wuwei up --config`. Every key is optional.
@@ -60,6 +61,8 @@ pub(super) struct ConfigFile {
     pub(super) log_bytes_per_function: Option<u64>,
     /// Disk that all logs may take.
     pub(super) log_bytes_total: Option<u64>,
+    /// Whether the roles of functions must have been made with IAM.
+    pub(super) strict_roles: Option<bool>,
 }
 
 /// Value of `auth`.

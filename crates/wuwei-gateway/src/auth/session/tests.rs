@@ -18,7 +18,7 @@ fn session() -> Arc<RoleSession> {
         region: "us-east-1".to_owned(),
         name: "thumbnail".to_owned(),
     };
-    Arc::new(RoleSession::begin(function, ROLE.to_owned(), Instant::now()).unwrap())
+    Arc::new(RoleSession::begin(function, ROLE.to_owned().into(), Instant::now()).unwrap())
 }
 
 fn variables(session: &RoleSession) -> BTreeMap<String, String> {
@@ -117,7 +117,7 @@ fn ids_look_as_those_of_aws_and_no_text_shows_a_secret() {
     let id = &found["AWS_ACCESS_KEY_ID"];
     assert!(id.starts_with("ASIA") && id.len() == 20 && id == &found["AWS_ACCESS_KEY"], "{id}");
     assert_eq!(found["AWS_SECRET_ACCESS_KEY"].len(), 40);
-    let user = session.user_id();
+    let user = session.user_id(None);
     assert!(user.starts_with("AROA") && user.len() == 21 + ":thumbnail".len(), "{user}");
     let debug = format!("{session:?}");
     assert!(!debug.contains(&found["AWS_SECRET_ACCESS_KEY"]) && !debug.contains(&found["AWS_SESSION_TOKEN"]));

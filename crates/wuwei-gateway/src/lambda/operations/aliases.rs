@@ -194,7 +194,7 @@ async fn check_versions(call: &Call, alias: &Alias) -> Result<(), ApiError> {
         )));
     }
     let second = published(call, route.version).await?;
-    if first.settings.role != second.settings.role {
+    if first.settings.role.arn != second.settings.role.arn {
         return Err(ApiError::invalid_parameter("Specified versions must be associated with the same execution role"));
     }
     if first.settings.attachments.dead_letter != second.settings.attachments.dead_letter {

@@ -9,7 +9,7 @@ use super::super::call::{Call, Reply};
 use super::super::configuration::{CREATING_REASON, View, configuration};
 use super::super::error::ApiError;
 use super::super::lookup::{Qualifier, read_qualifier};
-use super::super::{code_signing, layer_use, package, publication, settings, settlement, tags, unsupported};
+use super::super::{code_signing, layer_use, package, publication, role, settings, settlement, tags, unsupported};
 use super::{check_runtime, now_ms};
 
 /// Longest name of a function.
@@ -83,7 +83,8 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
 
 fn check(call: &Call) -> Result<FunctionSettings, ApiError> {
     unsupported::refuse(&call.members)?;
-    let settings = settings::of_new(&call.members)?;
+    let mut settings = settings::of_new(&call.members)?;
     check_runtime(&call.parts, &settings.runtime)?;
+    settings.role = role::given(call, None)?.unwrap_or_default();
     Ok(settings)
 }

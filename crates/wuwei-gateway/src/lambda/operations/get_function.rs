@@ -10,7 +10,7 @@ use super::super::{code, lookup};
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let version = lookup::version(&call.parts, call.target()).await?;
-    let location = code::location(&call.parts.options, &call.principal, &version);
+    let location = code::location(call, &version);
     let mut members = Map::new();
     members.insert("Configuration".to_owned(), shown(call, &version).into());
     members.insert("Code".to_owned(), json!({ "RepositoryType": "S3", "Location": location }));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::Map;
 use uuid::Uuid;
-use wuwei_model::{FunctionVersion, PolicyCaller, PolicyQuestion};
+use wuwei_model::{FunctionVersion, PolicyQuestion};
 use wuwei_store::Function;
 
 use super::super::call::{Call, Reply};
@@ -19,8 +19,6 @@ use super::change;
 use crate::auth::Principal;
 use crate::gateway::Parts;
 
-/// IAM's name for running a function, in whatever way.
-pub(in crate::lambda) const INVOKE: &str = "lambda:InvokeFunction";
 const NO_RESOURCE: &str = "The resource you requested does not exist.";
 const NO_POLICY: &str = "No policy is associated with the given resource.";
 
@@ -97,8 +95,8 @@ pub(in crate::lambda) async fn policy_allows(
 ) -> Result<bool, ApiError> {
     let Some(known) = parts.store.functions().known(&target.key).await? else { return Ok(false) };
     let qualifier = target.qualifier.as_deref().unwrap_or(LATEST);
-    let arn = principal.arn();
-    let caller = Some(PolicyCaller { account: &principal.account, arn: &arn });
+    let names = principal.names();
+    let caller = Some(names.caller_of(&target.key.account));
     let question = PolicyQuestion { action, caller, url_auth_type: None, via_url: false };
     Ok(known.function.policies.get(qualifier).is_some_and(|policy| policy.allows(&question)))
 }

@@ -3,13 +3,17 @@
 use super::super::call::{Call, Reply};
 use super::super::configuration::{View, configuration};
 use super::super::error::ApiError;
-use super::super::{code_signing, layer_use, lookup, settings, settlement, unsupported};
+use super::super::{code_signing, layer_use, lookup, role, settings, settlement, unsupported};
 use super::{check_runtime, mark_changed, store_change};
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     unsupported::refuse(&call.members)?;
     let (mut function, revision) = lookup::changeable(&call.parts, call.target(), call.text("RevisionId")).await?;
+    let role = role::given(call, Some(&function.latest.settings.role))?;
     settings::update(&mut function.latest.settings, &call.members)?;
+    if let Some(role) = role {
+        function.latest.settings.role = role;
+    }
     if call.text("Runtime").is_some() {
         check_runtime(&call.parts, &function.latest.settings.runtime)?;
     }

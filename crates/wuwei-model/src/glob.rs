@@ -1,7 +1,8 @@
-//! Function-name patterns of access keys.
+//! Patterns with wildcards.
 
 /// Whether a name matches a pattern, in which `*` stands for any characters and `?` for one.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+#[must_use]
+pub fn glob_matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut at_pattern, mut at_name) = (0, 0);
     // Where to go on when a later part does not fit: behind the last star, one more character given to it.
@@ -29,11 +30,11 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::glob_matches;
 
     #[test]
     fn stars_and_question_marks_match_as_in_a_shell() {
-        let check = |pattern, name, expected| assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        let check = |pattern, name, expected| assert_eq!(glob_matches(pattern, name), expected, "{pattern} {name}");
         check("*", "", true);
         check("*", "anything", true);
         check("", "", true);
@@ -50,6 +51,6 @@ mod tests {
 
     #[test]
     fn many_stars_stay_cheap() {
-        assert!(!matches(&"*a".repeat(30), &"a".repeat(29)));
+        assert!(!glob_matches(&"*a".repeat(30), &"a".repeat(29)));
     }
 }
