@@ -342,12 +342,6 @@ def test_a_dry_run_checks_and_runs_nothing(functions: Functions, echo: str) -> N
     assert refusal(functions.client.invoke, FunctionName=name, InvocationType="DryRun").status == 404
 
 
-def test_an_event_invocation_says_that_it_is_not_there_yet(functions: Functions, echo: str) -> None:
-    found = refusal(functions.client.invoke, FunctionName=echo, InvocationType="Event")
-    assert (found.status, found.error) == (400, "InvalidParameterValueException")
-    assert "not" in found.message and "yet" in found.message
-
-
 def test_the_log_comes_only_when_asked_for(functions: Functions) -> None:
     name = functions.deploy_python("def handler(event, context):\n    print('hello log')\n")
     asked, silent = functions.invoke(name, LogType="Tail"), functions.invoke(name, LogType="None")

@@ -87,6 +87,13 @@ def test_boto3_invokes_another_function_without_any_setting(functions: Functions
     assert functions.call(driver, f"result = invoke({echo!r}, {{'n': 1}})") == {"n": 1}
 
 
+def test_a_function_sends_an_event_to_another(server: Server, functions: Functions, driver: str) -> None:
+    name = functions.deploy_python("def handler(event, context):\n    print('ran', event)\n")
+    sent = f"{LAMBDA}.invoke(FunctionName={name!r}, InvocationType='Event', Payload=b'[1]')['StatusCode']"
+    assert functions.call(driver, f"result = {sent}") == 202
+    until(lambda: "ran [1]" in server.wuwei("logs", name).output, "the event has run", 60)
+
+
 def test_a_project_with_boto3_in_its_requirements_is_deployed_and_calls_back(
     server: Server, functions: Functions, echo: str, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ INSTALL = {
     "cc": "apt-get install -y build-essential",
     "nft": "apt-get install -y nftables",
     "ip": "apt-get install -y iproute2",
+    "mount": "apt-get install -y mount",
+    "umount": "apt-get install -y mount",
     "curl": "apt-get install -y curl",
     "go": "apt-get install -y golang-go",
     "javac": "apt-get install -y default-jdk-headless",

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod code;
 mod cost;
+mod dead_letters;
 mod egress;
 mod follow;
 mod keys;
@@ -111,6 +112,10 @@ async fn route(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         (Method::GET, ["v1", "audit"]) => audit::answer(&request).await,
         (Method::GET, ["v1", "accounts"]) => accounts::list(&request).await,
         (Method::POST, ["v1", "accounts"]) => accounts::create(&request).await,
+        (Method::GET, ["v1", "dead-letters"]) => dead_letters::list(&request).await,
+        (Method::GET, ["v1", "dead-letters", id]) => dead_letters::show(&request, id).await,
+        (Method::POST, ["v1", "dead-letters", id, "redrive"]) => dead_letters::redrive(&request, id).await,
+        (Method::DELETE, ["v1", "dead-letters", id]) => dead_letters::remove(&request, id).await,
         (Method::GET, ["v1", "keys"]) => keys::list(&request).await,
         (Method::POST, ["v1", "keys"]) => keys::create(&request).await,
         (Method::DELETE, ["v1", "keys", id]) => keys::delete(&request, id).await,

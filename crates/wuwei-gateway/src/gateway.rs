@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::{Mutex, watch};
-use wuwei_engine::Engine;
+use wuwei_engine::{Engine, Events};
 use wuwei_model::EgressPolicy;
+use wuwei_queue::RetryPolicy;
 use wuwei_recorder::{AuditLog, Recorder};
 use wuwei_store::Store;
 
@@ -35,6 +36,8 @@ pub struct GatewayOptions {
     pub egress: EgressPolicy,
     /// Whether the roles of functions must have been made.
     pub strict_roles: bool,
+    /// What becomes of events whose functions say nothing of it.
+    pub event_retries: RetryPolicy,
 }
 
 /// A language runtime of this host.
@@ -59,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) options: GatewayOptions,
     pub(crate) store: Store,
     pub(crate) engine: Engine,
+    pub(crate) events: Events,
     pub(crate) recorder: Recorder,
     pub(crate) audit: AuditLog,
     pub(crate) tasks: Tasks,
@@ -91,11 +95,19 @@ pub(crate) struct Counters {
 impl Gateway {
     /// Puts a gateway before its parts; serves nothing yet.
     #[must_use]
-    pub fn new(options: GatewayOptions, store: Store, engine: Engine, recorder: Recorder, audit: AuditLog) -> Self {
+    pub fn new(
+        options: GatewayOptions,
+        store: Store,
+        engine: Engine,
+        events: Events,
+        recorder: Recorder,
+        audit: AuditLog,
+    ) -> Self {
         let parts = Parts {
             options,
             store,
             engine,
+            events,
             recorder,
             audit,
             tasks: Tasks::default(),
@@ -111,12 +123,13 @@ impl Gateway {
         Self { parts: Arc::new(parts) }
     }
 
-    /// Keeps concurrency for the functions that have some, settles what an earlier server left pending, and removes old
-    /// logs. Call before serving.
+    /// Keeps concurrency for the functions that have some, settles what an earlier server left pending, removes old logs,
+    /// and begins to run events that wait. Call before serving.
     pub async fn recover(&self) {
         crate::lambda::recover(&self.parts).await;
         crate::logs::apply_retention(&self.parts).await;
         tokio::spawn(crate::logs::keep_applying_retention(Arc::downgrade(&self.parts)));
+        self.parts.events.start(Arc::new(crate::lambda::EventFunctions(Arc::clone(&self.parts))));
     }
 }
 
@@ -137,6 +150,7 @@ pub(crate) mod tests {
             version: "0.0.0".to_owned(),
             egress: wuwei_model::EgressPolicy::Internet,
             strict_roles: false,
+            event_retries: wuwei_queue::RetryPolicy::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use http::StatusCode;
 
 use wuwei_engine::{EngineSnapshot, StockSnapshot};
+use wuwei_queue::Counts as EventCounts;
 use wuwei_recorder::{FunctionCounts, RecorderSnapshot};
 
 use crate::gateway::{Counters, Parts};
@@ -17,7 +18,7 @@ pub(crate) fn answer(parts: &Parts) -> Answer {
         &parts.options.version,
         parts.started.elapsed().as_secs_f64(),
         &parts.counters,
-        &parts.engine.snapshot(),
+        (&parts.engine.snapshot(), parts.events.counts()),
         &parts.recorder.snapshot(),
     );
     Answer::new(StatusCode::OK, "text/plain; version=0.0.4", text)
@@ -27,7 +28,7 @@ fn render(
     version: &str,
     uptime_s: f64,
     counters: &Counters,
-    engine: &EngineSnapshot,
+    (engine, events): (&EngineSnapshot, EventCounts),
     recorder: &RecorderSnapshot,
 ) -> String {
     let mut text = String::new();
@@ -66,6 +67,9 @@ fn render(
         "Calls that wait for an instance.",
         &plain(engine.calls_waiting.to_string()),
     );
+    let states = [("waiting", events.waiting), ("running", events.running), ("dead", events.dead)];
+    let states = states.map(|(state, count)| (format!("{{state=\"{state}\"}}"), count.to_string()));
+    metric("wuwei_events", "gauge", "Asynchronous invocations that are not done, by what they do.", &states);
     let counted = [
         ("wuwei_invocations_total", "Calls that were answered.", engine.invocations),
         ("wuwei_cold_starts_total", "Calls that were served by an instance started for them.", engine.cold_starts),
@@ -163,6 +167,7 @@ mod tests {
     use std::sync::atomic::Ordering;
     use wuwei_engine::EngineSnapshot;
     use wuwei_model::FunctionKey;
+    use wuwei_queue::Counts as EventCounts;
     use wuwei_recorder::{FunctionCounts, RecorderSnapshot};
 
     fn page() -> String {
@@ -174,7 +179,7 @@ mod tests {
         let others = FunctionCounts { throttles: 2, ..FunctionCounts::default() };
         let recorder =
             RecorderSnapshot { functions: vec![(key, counts)], others, lost_log_lines: 9, ..Default::default() };
-        render("1.2.3", 4.5, &counters, &engine, &recorder)
+        render("1.2.3", 4.5, &counters, (&engine, EventCounts { dead: 8, ..EventCounts::default() }), &recorder)
     }
 
     /// Name, type, labels and help of every metric, as a row of docs/metrics.md.
@@ -203,6 +208,7 @@ mod tests {
             "wuwei_build_info{version=\"1.2.3\"} 1",
             "wuwei_gateway_answers_total{status=\"2xx\"} 3",
             "wuwei_cold_starts_total 7",
+            "wuwei_events{state=\"dead\"} 8",
             "wuwei_lost_log_lines_total 9",
             "wuwei_function_invocations_total{account=\"000000000000\",function=\"f\"} 4",
             "wuwei_function_duration_seconds_total{account=\"000000000000\",function=\"f\"} 1.500000",

@@ -30,6 +30,8 @@ pub const LAYERS_MAX: usize = 5;
 pub const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
 /// Payload of a synchronous invocation, in bytes (AWS: 6 MB, precisely 6,291,456).
 pub const SYNC_PAYLOAD_BYTES_MAX: usize = 6_291_456;
+/// Payload of an asynchronous invocation, in bytes (AWS: 1 MB).
+pub const ASYNC_PAYLOAD_BYTES_MAX: usize = 1_048_576;
 /// Answer of a synchronous invocation, in bytes (AWS adds 100 bytes of envelope to 6 MB).
 pub const SYNC_RESPONSE_BYTES_MAX: usize = 6_291_556;
 /// Answer that is streamed, in bytes (AWS: 200 MB by default).

@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Env,
     /// Publish, list, remove and import layers
     Layer(LayerOptions),
+    /// Manage events that were given up
+    DeadLetters(DeadLettersOptions),
     /// Manage access keys
     Key(KeyOptions),
     /// Manage accounts: functions, logs, roles and keys of their own, side by side on one server
@@ -367,6 +369,38 @@ pub(crate) enum LayerAction {
         /// ARN of the layer version, with its number
         #[arg(long)]
         arn: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLettersOptions {
+    #[command(subcommand)]
+    pub(crate) action: DeadLettersAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersAction {
+    /// List events that were given up, oldest first
+    Ls {
+        /// Name of the function that they were for [default: all]
+        name: Option<String>,
+    },
+    /// Show one with its payload
+    Show {
+        /// Its id
+        id: u64,
+    },
+    /// Run them again, as if they had just been sent
+    Redrive {
+        /// Their ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<u64>,
+    },
+    /// Forget them
+    Rm {
+        /// Their ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<u64>,
     },
 }
 

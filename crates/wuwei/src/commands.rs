@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod cost;
+pub(crate) mod dead_letters;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod env;

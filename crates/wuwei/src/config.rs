@@ -13,6 +13,7 @@ pub(crate) use egress::EgressEntries;
 pub(crate) use environment::Environment;
 pub(crate) use known_keys::parse_table;
 use wuwei_model::EgressPolicy;
+use wuwei_queue::RetryPolicy;
 use wuwei_recorder::LogLimits;
 use wuwei_sandbox::StockOptions;
 
@@ -65,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) stock: usize,
     /// Memory that these may take together, in MB.
     pub(crate) stock_memory_mb: u64,
+    /// How long an event waits after its function has failed once, and twice.
+    pub(crate) event_retry_delays_ms: [u64; 2],
     /// Disk that the log of one function may take.
     pub(crate) log_bytes_per_function: u64,
     /// Disk that all logs may take; `None` leaves it to the size of the disk.
@@ -115,6 +118,10 @@ impl Settings {
                 Some(memory_mb) => memory_mb,
                 None => machine_memory_mb()? * STOCK_MEMORY_PERCENT_DEFAULT / 100,
             },
+            event_retry_delays_ms: file.event_retry_delays_s.map_or_else(
+                || RetryPolicy::default().delays_ms,
+                |delays| delays.map(|delay_s| u64::from(delay_s) * 1_000),
+            ),
             log_bytes_per_function: file.log_bytes_per_function.unwrap_or(LogLimits::FUNCTION_BYTES_DEFAULT),
             log_bytes_total: file.log_bytes_total,
             strict_roles: file.strict_roles.unwrap_or_default(),

@@ -86,6 +86,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> 
         Command::Layer(options) => commands::layer::run(session, options.action).await,
         Command::Account(options) => commands::account::run(session, options.action).await,
         Command::Audit(options) => commands::audit::run(session, options).await,
+        Command::DeadLetters(options) => commands::dead_letters::run(session, options.action).await,
         Command::Key(options) => commands::key::run(session, options.action).await,
         Command::Doctor => commands::doctor::run(session).await,
         Command::Completions(options) => commands::completions::run(session, options.shell),

@@ -17,8 +17,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use wuwei_engine::{Engine, EngineOptions};
+use wuwei_engine::{Engine, EngineOptions, Events};
 use wuwei_gateway::{AuthMode, Gateway, GatewayOptions, RuntimeInfo};
+use wuwei_queue::{Clock, DiskFiles, DurableQueue, QueueOptions, RetryPolicy, SystemClock};
 use wuwei_recorder::{AuditLog, LogLimits, Recorder};
 use wuwei_sandbox::{InstanceFactory, Sandbox, Steward};
 use wuwei_store::Store;
@@ -65,11 +66,13 @@ async fn run_on(session: &Session, ground: Ground) -> Result<Exit, Failure> {
         store.clone(),
         recorder.clone(),
     );
+    let events = open_events(&settings, engine.clone())?;
     let parts = Parts {
         store,
         recorder: recorder.clone(),
         audit,
         engine: engine.clone(),
+        events: events.clone(),
         sandbox: Arc::clone(&sandbox),
         runtimes,
     };
@@ -78,10 +81,12 @@ async fn run_on(session: &Session, ground: Ground) -> Result<Exit, Failure> {
         steward.clone().map(|steward| tokio::spawn(stop_without(steward, signals.clone(), Arc::clone(&abandoned))));
     let served = serve(session, &settings, listener, parts, &signals).await;
     let abandoned = abandoned.load(Ordering::Acquire);
+    events.stop();
     tokio::select! {
         () = engine.shutdown(served.as_ref().copied().unwrap_or_default()) => {}
         () = signals.at_least(2) => engine.shutdown(Duration::ZERO).await,
     }
+    events.join().await;
     sandbox.shut_down().await;
     if let Some(watch) = watch {
         // From here on its end is as it should be.
@@ -119,6 +124,7 @@ struct Parts {
     recorder: Recorder,
     audit: AuditLog,
     engine: Engine,
+    events: Events,
     sandbox: Arc<Sandbox>,
     runtimes: Vec<HostRuntime>,
 }
@@ -180,6 +186,16 @@ async fn serve(
     Ok(left)
 }
 
+/// The queue of asynchronous invocations, with what an earlier server has left in it.
+fn open_events(settings: &Settings, engine: Engine) -> Result<Events, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let directory = settings.data_dir.join("events");
+    let files = DiskFiles::open(&directory).map_err(not_started)?;
+    let queue =
+        DurableQueue::open(Arc::new(files), Arc::clone(&clock), QueueOptions::default()).map_err(not_started)?;
+    Ok(Events::new(Arc::new(queue), clock, engine))
+}
+
 /// All logs may take a tenth of the disk, and no more than the default, unless the configuration says otherwise.
 fn log_limits(settings: &Settings) -> LogLimits {
     let tenth_of_disk = || match rustix::fs::statvfs(&settings.data_dir) {
@@ -236,8 +252,9 @@ fn gateway_of(settings: &Settings, endpoint: String, parts: Parts) -> Gateway {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         egress: settings.egress.clone(),
         strict_roles: settings.strict_roles,
+        event_retries: RetryPolicy { delays_ms: settings.event_retry_delays_ms, ..RetryPolicy::default() },
     };
-    Gateway::new(options, parts.store, parts.engine, parts.recorder, parts.audit)
+    Gateway::new(options, parts.store, parts.engine, parts.events, parts.recorder, parts.audit)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod delete_function;
 mod event_invoke;
 mod function_urls;
 mod get_function;
-mod invoke;
+pub(super) mod invoke;
 mod invoke_stream;
 mod layer_permissions;
 mod layers;

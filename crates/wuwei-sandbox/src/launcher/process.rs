@@ -357,6 +357,10 @@ impl Launcher {
     /// Has the runtime of a sandbox that stands forked, or else executed.
     fn begin_waiting(&mut self, id: u64) -> io::Result<()> {
         let Some(slot) = self.slots.get(&id) else { return Ok(()) };
+        if self.server_is_gone {
+            // It is being killed. A zygote that began now would be nobody's, and keep the launcher.
+            return Ok(());
+        }
         if self.zygotes.fork(&self.ground, &self.epoll, slot) { Ok(()) } else { self.begin(id, &Begin::Execute) }
     }
 

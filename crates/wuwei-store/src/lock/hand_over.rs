@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fchmod, fchown, fstat, openat, statat};
 
 /// What a server keeps in its data directory; anything else there is somebody else's.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "wuwei.db",
     "wuwei.db-wal",
     "wuwei.db-shm",
@@ -23,6 +23,7 @@ const OURS: [&str; 15] = [
     "logs",
     "ledger",
     "audit",
+    "events",
     "run",
 ];
 /// The owner alone, and its group to pass through.

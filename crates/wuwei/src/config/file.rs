@@ -23,6 +23,7 @@ const KEYS: &[&str] = &[
     "egress",
     "stock",
     "stock_memory_mb",
+    "event_retry_delays_s",
     "log_bytes_per_function",
     "log_bytes_total",
     "strict_roles",
@@ -57,6 +58,8 @@ pub(super) struct ConfigFile {
     pub(super) stock: Option<usize>,
     /// Memory that these may take together, in MB.
     pub(super) stock_memory_mb: Option<u64>,
+    /// How long an event waits after its function has failed once, and twice, in seconds.
+    pub(super) event_retry_delays_s: Option<[u32; 2]>,
     /// Disk that the log of one function may take.
     pub(super) log_bytes_per_function: Option<u64>,
     /// Disk that all logs may take.

@@ -1,4 +1,4 @@
-//! `Invoke`: synchronous calls and dry runs.
+//! `Invoke`: synchronous calls and dry runs; see `events` for asynchronous ones.
 
 use std::sync::Arc;
 
@@ -13,12 +13,16 @@ use wuwei_model::{ColdStart, FunctionVersion, InvocationId};
 
 use super::super::call::{Call, Reply};
 use super::super::error::ApiError;
-use super::super::{lookup, unsupported};
+use super::super::{events, lookup, unsupported};
 
 /// Longest `X-Amz-Client-Context`, in bytes of its base64 form.
 const CLIENT_CONTEXT_MAX: usize = 3_583;
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
+    if call.text("InvocationType") == Some("Event") {
+        unsupported::refuse(&call.members)?;
+        return events::accept(call).await;
+    }
     let Some((version, engine_call)) = prepare(call).await? else {
         return Ok(Reply::Empty(StatusCode::NO_CONTENT));
     };
@@ -35,18 +39,8 @@ pub(super) fn wants_log(call: &Call) -> bool {
 /// What to run, and with what; nothing for a dry run that would succeed.
 pub(super) async fn prepare(call: &Call) -> Result<Option<(Arc<FunctionVersion>, EngineCall)>, ApiError> {
     unsupported::refuse(&call.members)?;
-    let dry_run = match call.text("InvocationType") {
-        Some("Event") => {
-            return Err(ApiError::invalid_parameter(
-                "InvocationType Event is not supported yet by wuwei: use RequestResponse",
-            ));
-        }
-        Some("DryRun") => true,
-        Some(_request_response) => false,
-        None => false,
-    };
-    let client_context = call.text("ClientContext").map(client_context).transpose()?;
-    let payload = payload(call.payload.clone().unwrap_or_default())?;
+    let dry_run = call.text("InvocationType") == Some("DryRun");
+    let (payload, client_context) = inputs(call)?;
     let version = lookup::version_for_call(&call.parts, call.target()).await?;
     lookup::check_state(&version)?;
     if dry_run {
@@ -81,6 +75,12 @@ fn cold_start_header(cold_start: &ColdStart) -> Option<(HeaderName, HeaderValue)
     let phases = cold_start.phases().map(|(name, duration)| format!("{name}={}us", duration.as_micros()));
     let value = HeaderValue::from_str(&phases.join(";")).ok()?;
     Some((HeaderName::from_static("x-wuwei-cold-start"), value))
+}
+
+/// Payload and client context, as the function gets them.
+pub(in super::super) fn inputs(call: &Call) -> Result<(Bytes, Option<String>), ApiError> {
+    let client_context = call.text("ClientContext").map(client_context).transpose()?;
+    Ok((payload(call.payload.clone().unwrap_or_default())?, client_context))
 }
 
 /// Why a call could not run, as its caller is told.
