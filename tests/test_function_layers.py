@@ -234,6 +234,10 @@ def test_code_and_layers_together_have_a_limit(functions: Functions) -> None:
     assert refusal(lambda: functions.client.update_function_configuration(**update)) == too_large(UNPACKED_LIMIT + 1)
     code = {"FunctionName": name, "ZipFile": zeros_zip(UNPACKED_LIMIT - half - app + 1)}
     assert refusal(lambda: functions.client.update_function_code(**code)) == too_large(UNPACKED_LIMIT + 1)
+    dry = code | {"DryRun": True}
+    assert refusal(lambda: functions.client.update_function_code(**dry)) == too_large(UNPACKED_LIMIT + 1)
+    dry["ZipFile"] = zeros_zip(UNPACKED_LIMIT - half - app)
+    assert functions.client.update_function_code(**dry)["CodeSize"] == len(dry["ZipFile"])
     refused = refusal(lambda: create(UNPACKED_LIMIT - half - app, [large, small]))
     assert refused == too_large(UNPACKED_LIMIT + 1)
     functions.client.delete_function(FunctionName=name)

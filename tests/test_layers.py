@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from harness.functions import boto_client, create_key
+from harness.functions import Functions, boto_client, create_key, unique_name
 from harness.layers import layer_arn, publish, unique_layer
 from harness.packages import zeros_zip, zip_of
 from harness.refusals import Refusal, invalid_parameter, refusal, violation
@@ -236,6 +236,36 @@ def test_the_command_line_publishes_lists_and_removes(server: Server, client: Ba
     assert version_names(client, name) == [2]
     again = server.wuwei("layer", "rm", name, "1")
     assert again.status != 0 and "does not exist" in again.errors
+
+
+def test_a_function_is_deployed_with_layers_by_name_and_by_arn(
+    server: Server, client: BaseClient, functions: Functions, tmp_path: Any
+) -> None:
+    one, two = unique_layer(), unique_layer()
+    publish(client, {"python/one.py": "NAME = 1\n"}, one)
+    second = publish(client, {"python/two.py": "NAME = 2\n"}, two)["LayerVersionArn"]
+    code = "import one, two\ndef handler(event, context):\n    return [one.NAME, two.NAME]\n"
+    (tmp_path / "app.py").write_text(code)
+    deploy = ("deploy", str(tmp_path), "--name", unique_name("layered"))
+
+    def deployed(*options: str) -> Any:
+        return server.wuwei_json(*deploy, *options)
+
+    made = deployed("--layer", f"{one}:1", "--layer", second)
+    assert made["action"] == "created"
+    name = made["name"]
+    assert functions.call(name) == [1, 2]
+    # Without the option they stay; with it, exactly those named are there, in that order.
+    assert deployed()["action"] == "unchanged"
+    assert deployed("--layer", f"{one}:1", "--layer", second)["action"] == "unchanged"
+    assert deployed("--layer", second, "--layer", f"{one}:1")["action"] == "updated"
+    shown = client.get_function_configuration(FunctionName=name)["Layers"]
+    assert [layer["Arn"] for layer in shown] == [second, layer_arn(one, 1)]
+    missing = server.wuwei(*deploy, "--layer", f"{one}:9")
+    assert missing.status != 0 and f"{layer_arn(one, 9)} does not exist" in missing.errors
+    (tmp_path / "wuwei.toml").write_text(f'layers = ["{two}:1"]\n')
+    assert deployed()["action"] == "updated"
+    assert [layer["Arn"] for layer in client.get_function_configuration(FunctionName=name)["Layers"]] == [second]
 
 
 def test_a_foreign_layer_is_brought_under_its_own_arn(server: Server, client: BaseClient, tmp_path: Any) -> None:

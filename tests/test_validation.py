@@ -175,7 +175,6 @@ NOT_YET: list[dict[str, Any]] = [
     {"ImageConfig": {"Command": ["app.handler"]}},
     {"PublishTo": "LATEST_PUBLISHED"},
     {"DurableConfig": {"ExecutionTimeout": 60}},
-    {"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}},
     {"Code": {"S3Bucket": "bucket", "S3Key": "key"}},
     {"Code": {"ImageUri": "registry/image"}, "PackageType": "Image", "Runtime": None, "Handler": None},
 ]

@@ -49,7 +49,7 @@ function scheduleNext() {
   setImmediate(() => {
     const { meta, text } = channel.receive();
     current = { id: meta.id, stream: null };
-    console_.setRequestId(meta.id);
+    console_.setRequest(meta.id, meta.tenant_id);
     // Work that is left from the last event goes on first.
     setImmediate(loaded.isStreaming ? runStreaming : run, meta, text);
   });

@@ -12,11 +12,13 @@ const INNER_BREAK = Buffer.from([0xf8, 0xff]);
 const RETRY_MILLISECONDS = 1;
 
 let requestId;
+let tenantId;
 let pause;
 
-/** Names the request in the lines that follow. */
-exports.setRequestId = (id) => {
+/** Names the request in the lines that follow, and for whom it is, where that is known. */
+exports.setRequest = (id, tenant) => {
   requestId = id;
+  tenantId = tenant ?? undefined;
 };
 
 /** Writes all of a buffer. A pipe that something made non-blocking, and that is full, is tried again. */
@@ -57,7 +59,7 @@ function plainError(_key, value) {
 }
 
 function jsonEntry(level, values) {
-  const entry = { timestamp: new Date().toISOString(), level, requestId };
+  const entry = { timestamp: new Date().toISOString(), level, requestId, tenantId };
   if (values.length === 1) {
     try {
       return JSON.stringify({ ...entry, message: values[0] }, plainError);

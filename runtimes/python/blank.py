@@ -64,7 +64,7 @@ def take_assignment(boot):
     os.chdir(document["working_directory"])
     if not is_honoured(boot, environment):
         os.execve(sys.executable, (sys.executable,) + OPTIONS + (runtime.__file__,), environment)
-    own_directory, standard = sys.path[0], sys.path[1 + len(entries_of(boot)):]
+    own_directory, standard = sys.path[0], sys.path[1 + len(entries_of(boot)) :]
     sys.path[:] = [own_directory] + entries_of(environment) + standard
     replace_environment(environment)
     forget()
@@ -87,7 +87,7 @@ def is_honoured(boot, environment):
     changed = {name for name in set(boot) | set(environment) if boot.get(name) != environment.get(name)}
     if any(name.startswith(FIXED_PREFIXES) or name in FIXED_NAMES for name in changed - {"PYTHONPATH"}):
         return False
-    if sys.path[1:1 + len(entries_of(boot))] != entries_of(boot):
+    if sys.path[1 : 1 + len(entries_of(boot))] != entries_of(boot):
         return False
     # Versions differ in what they make of these.
     if not all(entry.startswith("/") for entry in entries_of(environment)):

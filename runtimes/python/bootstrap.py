@@ -29,6 +29,7 @@ LOG_BYTES_MAX = 256 * 1024
 JOINED_BYTES_MAX = 64 * 1024
 
 request_id = ""
+tenant_id = None
 log_format = ""
 
 
@@ -288,7 +289,7 @@ class LambdaContext:
         self.function_version = settings[3]
         self.memory_limit_in_mb = settings[4]
         self.invoked_function_arn = meta["arn"]
-        self.tenant_id = None
+        self.tenant_id = meta.get("tenant_id")
         self.client_context = client_context_of(meta.get("client_context"))
         self.identity = CognitoIdentity()
         self._epoch_deadline_time_in_ms = meta["deadline_ms"]
@@ -363,6 +364,8 @@ def set_up_logging(logging):
                 entry["errorType"] = record.exc_info[0].__name__
                 entry["errorMessage"] = str(record.exc_info[1])
             entry["requestId"] = record.aws_request_id
+            if record.tenant_id:
+                entry["tenantId"] = record.tenant_id
             if record.exc_info:
                 entry["location"] = "%s:%s:%s" % (record.pathname, record.funcName, record.lineno)
             own = {name: value for name, value in vars(record).items() if name not in standard and name not in entry}
@@ -371,7 +374,7 @@ def set_up_logging(logging):
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
             record.aws_request_id = request_id
-            record.tenant_id = None
+            record.tenant_id = tenant_id
             return True
 
     class LambdaLoggerHandler(logging.Handler):
@@ -497,7 +500,7 @@ def run_handler(handler, context, event_bytes):
 
 def serve(handler):
     """Answers events until the socket closes."""
-    global request_id
+    global request_id, tenant_id
     settings = context_settings()
     while True:
         kind, frame = read_frame()
@@ -506,6 +509,7 @@ def serve(handler):
         event_start = META_START + int.from_bytes(frame[HEADER_BYTES:META_START], "little")
         meta = from_json(str(frame[META_START:event_start], "utf-8"))
         request_id = meta["id"]
+        tenant_id = meta.get("tenant_id")
         if meta.get("trace_id"):
             os.environ["_X_AMZN_TRACE_ID"] = meta["trace_id"]
         else:

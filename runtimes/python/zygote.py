@@ -37,7 +37,11 @@ STATUS = 4
 CLONE_INTO_CGROUP = 0x200000000
 CLONE_NEWPID = 0x20000000
 NAMESPACES = {
-    "net": 0x40000000, "user": 0x10000000, "mnt": 0x00020000, "ipc": 0x08000000, "uts": 0x04000000,
+    "net": 0x40000000,
+    "user": 0x10000000,
+    "mnt": 0x00020000,
+    "ipc": 0x08000000,
+    "uts": 0x04000000,
     "cgroup": 0x02000000,
 }
 SIGCHLD = 17

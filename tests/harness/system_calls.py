@@ -15,7 +15,7 @@ def system_calls_of(pid: int, work: Callable[[], object], output: Path) -> Count
     command = [tool("strace"), "-f", "-c", "-U", "calls,name", "-o", str(output), "-p", str(pid)]
     strace = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        until(lambda: strace.poll() is not None or _is_traced(pid), "strace is attached")
+        until(lambda: strace.poll() is not None or is_traced(pid), "strace is attached")
         assert strace.poll() is None, strace.stderr.read().decode() if strace.stderr else ""
         work()
     finally:
@@ -25,6 +25,7 @@ def system_calls_of(pid: int, work: Callable[[], object], output: Path) -> Count
     return Counter({row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1] != "total"})
 
 
-def _is_traced(pid: int) -> bool:
+def is_traced(pid: int) -> bool:
+    """Whether each thread of a process is being traced."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return all("TracerPid:\t0\n" not in (task / "status").read_text() for task in tasks)

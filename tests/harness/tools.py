@@ -12,10 +12,10 @@ REPOSITORY = TESTS.parent
 INSTALL = {
     "cargo": "scripts/install-prerequisites.sh test",
     "cc": "apt-get install -y build-essential",
-    "nft": "apt-get install -y nftables",
-    "ip": "apt-get install -y iproute2",
     "mount": "apt-get install -y mount",
     "umount": "apt-get install -y mount",
+    "nft": "apt-get install -y nftables",
+    "ip": "apt-get install -y iproute2",
     "curl": "apt-get install -y curl",
     "go": "apt-get install -y golang-go",
     "javac": "apt-get install -y default-jdk-headless",

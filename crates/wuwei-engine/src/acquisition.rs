@@ -33,9 +33,13 @@ pub(crate) enum Acquired {
 
 impl Shared {
     /// Finds or starts an instance. Ends within the limits of queue, launch and initialisation.
-    pub(crate) async fn acquire(self: &Arc<Self>, function: &Arc<FunctionVersion>) -> Result<Acquired, InvokeError> {
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        function: &Arc<FunctionVersion>,
+        tenant: Option<&str>,
+    ) -> Result<Acquired, InvokeError> {
         loop {
-            let take = self.with_fleet(|fleet, effects| fleet.take(function, effects));
+            let take = self.with_fleet(|fleet, effects| fleet.take(function, tenant, effects));
             let (lease, init) = match take {
                 Take::Idle(pool, berth) => (Lease::open(Arc::clone(self), pool, berth), None),
                 Take::Wait(pool, ticket, delivery) => match self.wait(pool, ticket, delivery).await? {

@@ -18,6 +18,8 @@ pub struct Call {
     pub trace_id: Option<String>,
     /// Decoded `X-Amz-Client-Context` JSON.
     pub client_context: Option<String>,
+    /// For whom the call is: an instance serves calls with one and the same only.
+    pub tenant_id: Option<String>,
     /// Where parts of the answer go as they come, when the caller wants them so.
     pub stream: Option<StreamSink>,
 }

@@ -183,7 +183,7 @@ impl Shared {
     /// One admitted call, from its search for an instance to its answer.
     async fn attend(self: &Arc<Self>, function: &Arc<FunctionVersion>, call: Call) -> Result<Answer, InvokeError> {
         let arrived = Instant::now();
-        match self.acquire(function).await? {
+        match self.acquire(function, call.tenant_id.as_deref()).await? {
             Acquired::Instance(mut lease, init) => {
                 if let Some(cold_start) = &mut lease.live().cold_start {
                     let started = cold_start.sandbox + cold_start.runtime + cold_start.init;

@@ -234,7 +234,7 @@ fn invocation_of(call: Call, began_at: SystemTime, limit: Duration, left: Durati
         trace_id: call.trace_id.unwrap_or_else(|| new_trace_id(began_at)),
         client_context: call.client_context,
         cognito_identity: None,
-        tenant_id: None,
+        tenant_id: call.tenant_id,
         stream: call.stream,
     }
 }

@@ -110,14 +110,21 @@ impl Fleet {
     }
 
     /// Takes the most recently used idle instance (one that needs no initialisation first), or queues the call and orders a start.
-    pub(crate) fn take(&mut self, function: &Arc<FunctionVersion>, effects: &mut Effects) -> Take {
+    ///
+    /// Instances of one tenant are not found by calls of another.
+    pub(crate) fn take(
+        &mut self,
+        function: &Arc<FunctionVersion>,
+        tenant: Option<&str>,
+        effects: &mut Effects,
+    ) -> Take {
         if self.dismissed {
             return Take::Closed;
         }
         if !self.memory.could_hold(function.settings.memory_mb) {
             return Take::NoMemory;
         }
-        let id = self.pool_of(function);
+        let id = self.pool_of(function, tenant);
         let pool = self.pools.get_mut(&id).expect("found or made above");
         if let Some(idle) = pool.pop_idle() {
             pool.busy += 1;
@@ -242,18 +249,17 @@ impl Fleet {
         census
     }
 
-    fn pool_of(&mut self, function: &Arc<FunctionVersion>) -> PoolId {
-        let known = self
-            .index
-            .get(&function.key)
-            .and_then(|ids| ids.iter().copied().find(|id| is_same_revision(&self.pools[id].function, function)));
+    fn pool_of(&mut self, function: &Arc<FunctionVersion>, tenant: Option<&str>) -> PoolId {
+        let serves = |pool: &Pool| pool.tenant.as_deref() == tenant && is_same_revision(&pool.function, function);
+        let ids = self.index.get(&function.key);
+        let known = ids.and_then(|ids| ids.iter().copied().find(|id| serves(&self.pools[id])));
         if let Some(id) = known {
             // The next call most often brings the same one, which needs no comparison then.
             self.pools.entry(id).and_modify(|pool| pool.function = Arc::clone(function));
             return id;
         }
         let id = PoolId(self.next_number());
-        self.pools.insert(id, Pool::new(Arc::clone(function)));
+        self.pools.insert(id, Pool::new(Arc::clone(function), tenant.map(str::to_owned)));
         self.index.entry(function.key.clone()).or_default().push(id);
         id
     }

@@ -19,9 +19,10 @@ pub(crate) struct PoolId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Ticket(pub(crate) u64);
 
-/// Instances of one function version at one revision.
+/// Instances of one function version at one revision, and for one tenant, where the function keeps them apart.
 pub(crate) struct Pool {
     pub(crate) function: Arc<FunctionVersion>,
+    pub(crate) tenant: Option<String>,
     /// Least recently used first; calls take from the back.
     pub(crate) idle: VecDeque<Idle>,
     /// First come, first served.
@@ -78,9 +79,10 @@ pub(crate) enum Withdrawal {
 }
 
 impl Pool {
-    pub(crate) fn new(function: Arc<FunctionVersion>) -> Self {
+    pub(crate) fn new(function: Arc<FunctionVersion>, tenant: Option<String>) -> Self {
         Self {
             function,
+            tenant,
             idle: VecDeque::new(),
             waiters: VecDeque::new(),
             starting: 0,

@@ -60,6 +60,13 @@ impl World {
         tokio::spawn(async move { engine.invoke(function, call).await })
     }
 
+    /// As [`World::call`], for a tenant.
+    pub(crate) fn call_of_tenant(&self, function: &Arc<FunctionVersion>, id: &str, tenant: &str) -> PendingAnswer {
+        let (engine, function) = (self.engine.clone(), Arc::clone(function));
+        let call = Call { tenant_id: Some(tenant.to_owned()), ..call(id) };
+        tokio::spawn(async move { engine.invoke(function, call).await })
+    }
+
     /// The next launch that the engine asks for.
     pub(crate) async fn launch(&mut self) -> Launch {
         let patience = Duration::from_secs(3_600);
@@ -155,6 +162,7 @@ pub(crate) fn function(name: &str) -> FunctionVersion {
             logging: LoggingConfig::default(),
             layers: Vec::new(),
             attachments: Attachments::default(),
+            isolates_tenants: false,
         },
         code: FunctionCode { digest: CodeDigest::of(b"code"), size_bytes: 4 },
         last_modified_ms: 0,
@@ -180,6 +188,7 @@ pub(crate) fn call(id: &str) -> Call {
         invoked_function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".to_owned(),
         trace_id: None,
         client_context: None,
+        tenant_id: None,
         stream: None,
     }
 }

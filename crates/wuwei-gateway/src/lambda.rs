@@ -10,6 +10,7 @@ mod configuration;
 mod dispatch;
 mod environment;
 mod error;
+mod event_sources;
 mod event_stream;
 mod events;
 mod layer_use;

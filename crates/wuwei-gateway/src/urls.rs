@@ -87,6 +87,7 @@ async fn call(exchange: &mut Exchange, found: &Found, peer: SocketAddr, trace: &
         invoked_function_arn: found.arn(),
         trace_id: Some(trace.to_owned()),
         client_context: None,
+        tenant_id: None,
         stream: None,
     };
     match found.url.invoke_mode {

@@ -167,6 +167,8 @@ pub struct FunctionSettings {
     pub layers: Vec<LayerReference>,
     /// What it names outside Lambda.
     pub attachments: Attachments,
+    /// Whether an instance serves one tenant only, whom each call names; never changed.
+    pub isolates_tenants: bool,
 }
 
 impl FunctionSettings {

@@ -8,6 +8,7 @@ mod code_signing;
 mod controls;
 mod digest;
 mod egress;
+mod event_source;
 mod filter_pattern;
 mod function;
 mod function_url;
@@ -30,6 +31,7 @@ pub use controls::{
 };
 pub use digest::{CodeDigest, ParseCodeDigestError};
 pub use egress::{EgressError, EgressHost, EgressPolicy, EgressTarget, IpNetwork, is_never_reachable, is_public};
+pub use event_source::{EventSourceKind, EventSourceMapping};
 pub use filter_pattern::{FilterPattern, InvalidFilterPatternError};
 pub use function::{
     Architecture, ExecutionRole, FunctionCode, FunctionKey, FunctionSettings, FunctionVersion, LastUpdateStatus,

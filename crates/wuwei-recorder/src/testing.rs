@@ -23,6 +23,7 @@ pub(crate) fn function(name: &str) -> FunctionVersion {
             logging: LoggingConfig::default(),
             layers: Vec::new(),
             attachments: Attachments::default(),
+            isolates_tenants: false,
         },
         code: FunctionCode { digest: CodeDigest::of(b"code"), size_bytes: 4 },
         last_modified_ms: 0,

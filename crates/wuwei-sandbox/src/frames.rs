@@ -159,6 +159,8 @@ struct RequestMeta<'a> {
     arn: &'a str,
     trace_id: &'a str,
     client_context: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<&'a str>,
 }
 
 /// The frame that hands over an invocation; the event is not copied.
@@ -170,6 +172,7 @@ pub(crate) fn request(invocation: &Invocation) -> impl Buf + use<> {
         arn: &invocation.invoked_function_arn,
         trace_id: &invocation.trace_id,
         client_context: invocation.client_context.as_deref(),
+        tenant_id: invocation.tenant_id.as_deref(),
     };
     let meta = serde_json::to_vec(&meta).expect("strings and a number are always JSON");
     let length = |bytes: usize| u32::try_from(bytes).expect("an event of 6 MB and its meta data are far below 4 GB");

@@ -11,18 +11,19 @@ mod controls;
 mod logging;
 mod memory;
 mod numbers;
+mod publishing;
 mod record;
 mod usage;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::Notify;
 use wuwei_model::{
     Alias, CodeDigest, EventInvokeConfig, FunctionKey, FunctionUrl, FunctionVersion, Policy, ProvisionedConcurrency,
-    RecursiveLoop, RuntimeUpdate, Version,
+    RecursiveLoop, RuntimeUpdate,
 };
 
 use crate::StoreError;
@@ -109,11 +110,13 @@ pub struct Functions {
     /// Told when a package may have lost the last function that names it.
     freed: Arc<Notify>,
     memory: Memory,
+    /// Entries that nothing names and that could not be removed.
+    unswept: Mutex<Vec<String>>,
 }
 
 impl Functions {
     pub(crate) fn new(store: Arc<dyn KeyValue>, vault: Arc<Vault>, freed: Arc<Notify>) -> Self {
-        Self { store, vault, freed, memory: Memory::default() }
+        Self { store, vault, freed, memory: Memory::default(), unswept: Mutex::default() }
     }
 
     /// Stores a new function; [`StoreError::Exists`] when the key is taken.
@@ -196,12 +199,12 @@ impl Functions {
                 Ok(false) => return Ok(false),
                 Ok(true) => {
                     self.freed.notify_one();
-                    // The function is gone from here on. What fails below is swept at the next start.
+                    // The function is gone from here on.
                     for (number, token) in &record.versions {
-                        self.store.delete(&version_key(key, &record.generation, *number, token), None).await?;
+                        self.sweep(&version_key(key, &record.generation, *number, token)).await;
                     }
                     for id in record.url_ids() {
-                        self.forget_url(id).await?;
+                        self.forget_url(id).await;
                     }
                     return Ok(true);
                 }
@@ -229,45 +232,6 @@ impl Functions {
             functions.push(record.into_function(&key, &entry.key, &self.vault)?);
         }
         Ok(functions)
-    }
-
-    /// Stores a published version, and the aggregate with its new `last_published`, compare-and-set on the aggregate.
-    ///
-    /// The version's number must be `function.last_published` and greater than every number before
-    /// ([`StoreError::VersionNumber`]).
-    pub async fn publish(
-        &self,
-        function: &Function,
-        expected: Revision,
-        version: &FunctionVersion,
-    ) -> Result<Revision, StoreError> {
-        let function_name = &function.latest.key;
-        let (stored, _) = self.record_at(function_name, expected).await?;
-        let number = match version.version {
-            Version::Published(number) if number == function.last_published && number > stored.last_published => number,
-            Version::Published(_) | Version::Latest => {
-                return Err(StoreError::VersionNumber { version: version.version, last: stored.last_published });
-            }
-        };
-        // A key of its own for each attempt: two racing publishers cannot write over one another's version.
-        let token = format!("{:016x}", getrandom::u64().map_err(StoreError::random)?);
-        let version_key = version_key(function_name, &stored.generation, number, &token);
-        let version_record = VersionRecord::new(version, &version_key, &self.vault);
-        self.store.put(&version_key, version_record.encode(), Expected::Absent).await?;
-
-        let key = function_key(function_name);
-        let has_new_code = stored.latest.digests(&key)? != digests_of(&function.latest);
-        let mut record = FunctionRecord::new(function, &key, &self.vault).with_versions_of(stored);
-        record.last_published = number;
-        record.versions.insert(number, token);
-        let result = self.store.put(&key, record.encode(), Expected::Revision(expected)).await;
-        if matches!(result, Err(KeyValueError::Conflict { .. })) {
-            self.store.delete(&version_key, None).await?;
-        }
-        if has_new_code {
-            self.freed.notify_one();
-        }
-        Ok(result?)
     }
 
     /// A published version.
@@ -310,7 +274,7 @@ impl Functions {
             match self.store.put(&entry.key, record.encode(), Expected::Revision(entry.revision)).await {
                 Ok(_) => {
                     self.freed.notify_one();
-                    self.store.delete(&version_key(key, &record.generation, number, &token), None).await?;
+                    self.sweep(&version_key(key, &record.generation, number, &token)).await;
                     return Ok(true);
                 }
                 Err(KeyValueError::Conflict { .. }) => {}
@@ -351,9 +315,42 @@ impl Functions {
     }
 
     /// Forgets an id that no function has any more.
-    pub async fn forget_url(&self, id: &str) -> Result<(), StoreError> {
-        self.store.delete(&url_key(id), None).await?;
-        Ok(())
+    pub async fn forget_url(&self, id: &str) {
+        self.sweep(&url_key(id)).await;
+    }
+
+    /// Removes an entry that nothing names any more. What cannot be removed now goes later, at the next start at the
+    /// latest.
+    async fn sweep(&self, key: &str) {
+        if !self.try_sweep(key).await {
+            self.freed.notify_one();
+        }
+    }
+
+    async fn try_sweep(&self, key: &str) -> bool {
+        let swept = self.store.delete(key, None).await;
+        if let Err(error) = &swept {
+            tracing::warn!(%error, key, "an entry that nothing names stays for now");
+            self.unswept().push(key.to_owned());
+        }
+        swept.is_ok()
+    }
+
+    /// Tries once more to remove what could not be removed.
+    pub(crate) async fn sweep_again(&self) {
+        let keys = std::mem::take(&mut *self.unswept());
+        for key in keys {
+            self.try_sweep(&key).await;
+        }
+    }
+
+    /// Whether something could not be removed.
+    pub(crate) fn has_unswept(&self) -> bool {
+        !self.unswept().is_empty()
+    }
+
+    fn unswept(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unswept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes versions and ids of URLs that no function names, and returns the packages that the catalog refers to.

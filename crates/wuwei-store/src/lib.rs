@@ -8,6 +8,7 @@ mod access_keys;
 mod code_signing;
 mod egress;
 mod error;
+mod event_sources;
 mod functions;
 mod identity;
 mod keyvalue;
@@ -24,6 +25,7 @@ pub use access_keys::{AccessKey, AccessKeys, DamagedAccessKeyError, DerivedKey, 
 pub use code_signing::CodeSigningConfigs;
 pub use egress::{DamagedEgressError, EgressRules};
 pub use error::{OpenStoreError, StoreError};
+pub use event_sources::EventSourceMappings;
 pub use functions::{AccountUsage, DamagedRecordError, Function, Functions, Guarantee, KnownFunction, RecordError};
 pub use identity::{AccountRecord, LogGroupRecord, PolicyRecord, PolicyVersionRecord, RoleRecord};
 pub use keyvalue::{Entry, Expected, KeyValue, KeyValueError, Revision};

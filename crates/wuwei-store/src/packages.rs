@@ -192,9 +192,9 @@ impl Packages {
         .await
     }
 
-    /// Checks without storing (DryRun).
-    pub async fn check(&self, zip: Bytes) -> Result<FunctionCode, PackageError> {
-        self.work(move |_| Plan::of(&zip).map(|_| code_of(&zip))).await
+    /// Checks without storing (DryRun); with the bytes of all files of it, unpacked.
+    pub async fn check(&self, zip: Bytes) -> Result<(FunctionCode, u64), PackageError> {
+        self.work(move |_| Plan::of(&zip).map(|plan| (code_of(&zip), plan.unpacked_bytes))).await
     }
 
     /// The unpacked package; read-only, readable by everyone below the 0700 data directory.

@@ -40,6 +40,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { description: "layers, code signing, and settings that name things outside Lambda", statements: "" },
     // An older binary would not ask the policies.
     Migration { description: "accounts, roles, policies and log groups", statements: "" },
+    // An older binary would not show them, and leave them behind.
+    Migration { description: "event source mappings, functions with tenants", statements: "" },
 ];
 
 /// Why the database cannot be brought to the present layout.

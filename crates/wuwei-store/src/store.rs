@@ -11,6 +11,7 @@ use crate::access_keys::AccessKeys;
 use crate::code_signing::CodeSigningConfigs;
 use crate::egress::EgressRules;
 use crate::error::{OpenStoreError, StoreError};
+use crate::event_sources::EventSourceMappings;
 use crate::functions::Functions;
 use crate::identity::{AccountRecord, LogGroupRecord, PolicyRecord, RoleRecord};
 use crate::keyvalue::{Expected, KeyValue};
@@ -40,6 +41,7 @@ struct Parts {
     functions: Functions,
     layers: Layers,
     code_signing: CodeSigningConfigs,
+    event_sources: EventSourceMappings,
     access_keys: AccessKeys,
     egress: EgressRules,
     packages: Packages,
@@ -84,6 +86,7 @@ impl Store {
         let layers = Layers::new(Arc::clone(&database), Arc::clone(&freed));
         references.packages.extend(layers.referenced_packages().await.map_err(OpenStoreError::Contents)?);
         let code_signing = CodeSigningConfigs::new(Arc::clone(&database));
+        let event_sources = EventSourceMappings::new(Arc::clone(&database));
         let egress = EgressRules::load(Arc::clone(&database)).await.map_err(OpenStoreError::Contents)?;
         let accounts = Records::load(Arc::clone(&database), "account/").await.map_err(OpenStoreError::Contents)?;
         let roles = Records::load(Arc::clone(&database), "role/").await.map_err(OpenStoreError::Contents)?;
@@ -96,6 +99,7 @@ impl Store {
             functions,
             layers,
             code_signing,
+            event_sources,
             access_keys,
             egress,
             packages,
@@ -127,6 +131,12 @@ impl Store {
     #[must_use]
     pub fn code_signing(&self) -> &CodeSigningConfigs {
         &self.parts.code_signing
+    }
+
+    /// What brings events to functions.
+    #[must_use]
+    pub fn event_sources(&self) -> &EventSourceMappings {
+        &self.parts.event_sources
     }
 
     /// Code packages.

@@ -174,6 +174,9 @@ pub(crate) struct DeployOptions {
     /// ARN of the role
     #[arg(long, value_name = "ARN")]
     pub(crate) role: Option<String>,
+    /// Version of a layer, in the order of the options; the function has exactly those given, when any is given
+    #[arg(long = "layer", value_name = "ARN|NAME:VERSION")]
+    pub(crate) layers: Vec<String>,
     /// What it may reach: none, internet, or a list of host:port and network[:port] with commas; default goes back to
     /// the server's
     #[arg(long, value_name = "POLICY")]

@@ -36,6 +36,33 @@ async fn the_next_call_takes_the_idle_instance_and_reports_no_init() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_of_one_tenant_never_serves_another() {
+    let mut world = World::new();
+    let function = Arc::new(function("f"));
+    let mut remotes = Vec::new();
+    for tenant in ["blue", "green"] {
+        let answer = world.call_of_tenant(&function, tenant, tenant);
+        let mut remote = world.launch().await.ready();
+        let event = remote.event().await;
+        assert_eq!(event.invocation.tenant_id.as_deref(), Some(tenant));
+        event.succeed();
+        answer.await.unwrap().unwrap();
+        remotes.push(remote);
+    }
+    // Both are idle: each tenant gets its own again, and a call without one gets neither.
+    let answer = world.call_of_tenant(&function, "again", "blue");
+    remotes[0].event().await.succeed();
+    answer.await.unwrap().unwrap();
+    let (answer, _remote, event) = world.cold_call(&function, "nobody's").await;
+    event.succeed();
+    answer.await.unwrap().unwrap();
+    assert_eq!(world.engine.snapshot().cold_starts, 3);
+    // A change of the function ends those of every tenant.
+    world.engine.retire(&function.key);
+    world.until("all are gone", |snapshot| snapshot.instances_idle == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_most_recently_used_instance_goes_first() {
     let mut world = World::new();
     let function = Arc::new(function("f"));

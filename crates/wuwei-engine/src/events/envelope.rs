@@ -19,6 +19,8 @@ pub struct AsyncCall {
     pub trace_id: Option<String>,
     /// Decoded `X-Amz-Client-Context` JSON.
     pub client_context: Option<String>,
+    /// Tenant that it is for, where the function keeps them apart.
+    pub tenant_id: Option<String>,
     /// The event, JSON text as the caller sent it.
     pub payload: Bytes,
 }
@@ -31,6 +33,7 @@ impl AsyncCall {
             "arn": self.invoked_function_arn,
             "trace": self.trace_id,
             "context": self.client_context,
+            "tenant": self.tenant_id,
         });
         let head = head.to_string();
         let mut bytes = BytesMut::with_capacity(4 + head.len() + self.payload.len());
@@ -52,13 +55,14 @@ impl AsyncCall {
             invoked_function_arn: text("arn")?,
             trace_id: text("trace"),
             client_context: text("context"),
+            tenant_id: text("tenant"),
             payload: content.slice(4 + length..),
         })
     }
 
     pub(super) fn into_call(self) -> Call {
-        let Self { id, qualifier: _, invoked_function_arn, trace_id, client_context, payload } = self;
-        Call { id, payload, invoked_function_arn, trace_id, client_context, stream: None }
+        let Self { id, qualifier: _, invoked_function_arn, trace_id, client_context, tenant_id, payload } = self;
+        Call { id, payload, invoked_function_arn, trace_id, client_context, tenant_id, stream: None }
     }
 }
 
@@ -76,7 +80,8 @@ mod tests {
                 qualifier: text.clone(),
                 invoked_function_arn: "arn".to_owned(),
                 trace_id: text.clone(),
-                client_context: text,
+                client_context: text.clone(),
+                tenant_id: text,
                 payload: Bytes::from_static(b"{\"a\":1}"),
             };
             assert_eq!(AsyncCall::decode(&call.encode()), Some(call));

@@ -70,6 +70,7 @@ impl Scene {
             invoked_function_arn: self.function.key.arn(),
             trace_id: None,
             client_context: None,
+            tenant_id: None,
             payload: Bytes::from_static(b"{}"),
         };
         self.events.accept(Arc::new(lane), call).await.unwrap();

@@ -10,8 +10,9 @@ use wuwei_queue::Lane;
 
 use super::attempt::Ending;
 
-/// Attempts at a time of a function of which nothing is known.
-const FIRST: usize = 32;
+/// Attempts at a time of a function of which nothing is known. Few: each success is room for one more, so that a function
+/// without a limit of its own soon has many, and one with a small limit is not refused again and again at each start.
+const FIRST: usize = 4;
 /// How long nothing of a function is tried after there was no room although none of its events ran.
 const PAUSE_MS: u64 = 1_000;
 /// Once the limit was met, it is tried again after so many times as many attempts as fit.
@@ -124,6 +125,8 @@ mod tests {
     async fn as_many_are_tried_as_fit_and_now_and_then_one_more() {
         let (mut windows, mut tasks, lane) = (Windows::default(), JoinSet::new(), lane());
         let mut running = fill(&mut windows, &mut tasks, &lane, 0);
+        let more = (0..28).map(|_| tasks.spawn(async {}).id()).inspect(|id| windows.begin(*id, &lane));
+        running.extend(more);
         for id in running.drain(4..) {
             windows.end(id, Ending::Throttled, 0);
         }

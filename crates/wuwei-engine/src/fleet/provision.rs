@@ -36,7 +36,7 @@ impl Fleet {
             self.set_provision(id, 0);
         }
         for (function, count) in wanted.iter().filter(|(_, count)| *count > 0) {
-            let id = self.pool_of(function);
+            let id = self.pool_of(function, None);
             self.set_provision(id, usize::try_from(*count).unwrap_or(usize::MAX));
             self.provisioned.insert(id);
         }
@@ -83,7 +83,7 @@ impl Fleet {
     pub(crate) fn provision_of(&self, function: &FunctionVersion) -> Provision {
         let ids = self.index.get(&function.key).into_iter().flatten();
         let mut pools = ids.filter_map(|id| self.pools.get(id));
-        let Some(pool) = pools.find(|pool| is_same_revision(&pool.function, function)) else {
+        let Some(pool) = pools.find(|pool| pool.tenant.is_none() && is_same_revision(&pool.function, function)) else {
             return Provision::default();
         };
         let initialised = pool.idle.iter().filter(|idle| idle.initialised).count();

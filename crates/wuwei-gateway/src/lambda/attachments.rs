@@ -73,6 +73,10 @@ pub(super) fn check(settings: &FunctionSettings) -> Result<(), ApiError> {
     if !snapshots {
         return Ok(());
     }
+    if settings.isolates_tenants {
+        let text = "SnapStart is not supported for functions with tenancy configuration.";
+        return Err(ApiError::invalid_parameter(text));
+    }
     if !has_snapshots(&settings.runtime) {
         let text = format!("{} is not supported for SnapStart enabled functions.", settings.runtime);
         return Err(ApiError::invalid_parameter(text));

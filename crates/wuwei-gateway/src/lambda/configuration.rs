@@ -72,6 +72,9 @@ pub(crate) fn configuration(version: &FunctionVersion, view: View) -> Map<String
         set("Layers", settings.layers.iter().map(shown).collect());
     }
     attachments::show(&settings.attachments, &mut members);
+    if settings.isolates_tenants {
+        members.insert("TenancyConfig".to_owned(), json!({ "TenantIsolationMode": "PER_TENANT" }));
+    }
     if view.with_state {
         let runtime_arn = runtime_version_arn(&key.region, settings.runtime.as_str());
         members.insert("RuntimeVersionConfig".to_owned(), json!({ "RuntimeVersionArn": runtime_arn }));

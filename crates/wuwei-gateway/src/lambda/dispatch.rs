@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 use wuwei_model::limits;
-use wuwei_model::service::{RequestParts, Route, ServiceModel};
+use wuwei_model::service::{Operation, RequestParts, Route, ServiceModel};
 
 use super::authorisation::{Wish, action, authorise};
 use super::call::{Call, Reply};
@@ -35,6 +35,15 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         Route::Found { operation, labels } => (operation, labels),
         Route::MethodNotAllowed | Route::Unknown => return Err(ApiError::unknown_operation()),
     };
+    operate(exchange, operation, &labels).await.map_err(|error| error.of(operation))
+}
+
+async fn operate(
+    exchange: &mut Exchange,
+    operation: &'static Operation,
+    labels: &[(String, String)],
+) -> Result<Answer, ApiError> {
+    let model = ServiceModel::lambda();
     let region = exchange.parts.options.region.clone();
     let action = action(operation.name());
     exchange.note.action("lambda", operation.name(), operation.access());
@@ -46,7 +55,7 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         let named = |pairs: &[(String, String)], wanted| {
             pairs.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.clone())
         };
-        let (name, qualifier) = (named(&labels, "FunctionName"), named(&query, "Qualifier"));
+        let (name, qualifier) = (named(labels, "FunctionName"), named(&query, "Qualifier"));
         let target = name.map(|name| Target::resolve(&name, qualifier.as_deref(), principal, &region, &action));
         if let Ok(target) = target.transpose() {
             let wish = Wish { operation, action: &action, target: target.as_ref(), members: &Map::new() };
@@ -59,7 +68,7 @@ async fn call(exchange: &mut Exchange) -> Result<Answer, ApiError> {
         AdmitError::Body(error) => ApiError::body(&error, operation.name()),
     })?;
     let headers = exchange.aws_headers();
-    let request = RequestParts { labels: &labels, query: &query, headers: &headers, body };
+    let request = RequestParts { labels, query: &query, headers: &headers, body };
     let input = model.bind(operation, &request).map_err(|error| ApiError::serialization(error.message))?;
     model.validate(operation, &input).map_err(ApiError::violations)?;
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use wuwei_model::service::{ConstraintViolations, ServiceModel};
+use wuwei_model::service::{ConstraintViolations, Operation, ServiceModel};
 
 use crate::auth::{AuthError, Refusal};
 use crate::wire::{Answer, BodyError};
@@ -225,6 +225,21 @@ impl ApiError {
         }
     }
 
+    /// The error as an operation can answer it: what its model has no error for violates a constraint.
+    pub(super) fn of(self, operation: &Operation) -> Self {
+        match self.kind {
+            Kind::InvalidParameterValue
+            | Kind::InvalidRequestContent
+            | Kind::ResourceConflict
+            | Kind::ResourceNotFound
+                if !operation.errors().any(|error| error == self.name()) =>
+            {
+                Self { kind: Kind::Validation, ..self }
+            }
+            _answered_as_it_is => self,
+        }
+    }
+
     /// AWS's name of the error.
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
@@ -342,6 +357,7 @@ impl From<wuwei_store::StoreError> for ApiError {
 mod tests {
     use super::ApiError;
     use crate::auth::AuthError;
+    use wuwei_model::service::ServiceModel;
 
     #[test]
     fn each_error_has_the_json_form_that_aws_gives_it() {
@@ -400,6 +416,18 @@ mod tests {
         assert_eq!(invoke.name(), "RequestTooLargeException");
         assert_eq!(invoke.message(), "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
         assert_eq!(ApiError::too_large("CreateFunction", 1).name(), "RequestEntityTooLargeException");
+    }
+
+    #[test]
+    fn an_operation_answers_errors_of_its_model() {
+        let check = |operation: &str, error: ApiError, expected: &str| {
+            let operation = ServiceModel::lambda().operation(operation).unwrap();
+            assert_eq!(error.of(operation).name(), expected, "{}", operation.name());
+        };
+        check("DeleteLayerVersion", ApiError::invalid_parameter("no"), "ValidationException");
+        check("DeleteAlias", ApiError::not_found("no"), "ValidationException");
+        check("DeleteFunction", ApiError::not_found("no"), "ResourceNotFoundException");
+        check("DeleteLayerVersion", ApiError::internal(), "ServiceException");
     }
 
     #[test]

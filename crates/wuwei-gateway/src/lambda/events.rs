@@ -43,6 +43,7 @@ pub(super) async fn accept(call: &Call) -> Result<Reply, ApiError> {
         invoked_function_arn: call.target().arn(),
         trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
         client_context,
+        tenant_id: invoke::tenant(call, &version)?,
         payload,
     };
     call.parts.events.accept(Arc::new(lane), event).await.map_err(|error| refusal(&error))?;

@@ -70,10 +70,18 @@ pub(super) async fn prepare(
     if references.is_empty() {
         return Ok(None);
     }
-    let layers: Vec<CodeDigest> = references.iter().map(|layer| layer.code.digest).collect();
-    let all = std::iter::once(code.digest).chain(layers.iter().copied()).collect();
     let packages = parts.store.packages();
-    let bytes = packages.unpacked_bytes(all).await.map_err(|error| package::refusal(&error))?;
+    let bytes = packages.unpacked_bytes(vec![code.digest]).await.map_err(|error| package::refusal(&error))?;
+    check_size(parts, bytes, references).await?;
+    let layers = references.iter().map(|layer| layer.code.digest).collect();
+    packages.merge(layers).await.map_err(|error| package::refusal(&error))
+}
+
+/// Refuses code of so many bytes, unpacked, that is too large together with its layers.
+pub(super) async fn check_size(parts: &Parts, code_bytes: u64, references: &[LayerReference]) -> Result<(), ApiError> {
+    let layers: Vec<CodeDigest> = references.iter().map(|layer| layer.code.digest).collect();
+    let layers = parts.store.packages().unpacked_bytes(layers).await.map_err(|error| package::refusal(&error))?;
+    let bytes = code_bytes + layers;
     if bytes > limits::UNPACKED_BYTES_MAX {
         return Err(ApiError::invalid_parameter(format!(
             "Function code combined with layers exceeds the maximum allowed size of {} bytes. The actual size is \
@@ -81,5 +89,5 @@ pub(super) async fn prepare(
             limits::UNPACKED_BYTES_MAX
         )));
     }
-    packages.merge(layers).await.map_err(|error| package::refusal(&error))
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod controls;
 mod create_function;
 mod delete_function;
 mod event_invoke;
+mod event_sources;
 mod function_urls;
 mod get_function;
 pub(super) mod invoke;
@@ -51,10 +52,12 @@ const OPERATIONS: &[(&str, Run)] = &[
     ("AddPermission", |call| Box::pin(permissions::add(call))),
     ("CreateAlias", |call| Box::pin(aliases::create(call))),
     ("CreateCodeSigningConfig", |call| Box::pin(code_signing::create(call))),
+    ("CreateEventSourceMapping", |call| Box::pin(event_sources::create(call))),
     ("CreateFunction", |call| Box::pin(create_function::run(call))),
     ("CreateFunctionUrlConfig", |call| Box::pin(function_urls::create(call))),
     ("DeleteAlias", |call| Box::pin(aliases::delete(call))),
     ("DeleteCodeSigningConfig", |call| Box::pin(code_signing::delete(call))),
+    ("DeleteEventSourceMapping", |call| Box::pin(event_sources::delete(call))),
     ("DeleteFunction", |call| Box::pin(delete_function::run(call))),
     ("DeleteFunctionCodeSigningConfig", |call| Box::pin(code_signing::delete_of_function(call))),
     ("DeleteFunctionConcurrency", |call| Box::pin(concurrency::delete(call))),
@@ -65,6 +68,7 @@ const OPERATIONS: &[(&str, Run)] = &[
     ("GetAccountSettings", |call| Box::pin(account::run(call))),
     ("GetAlias", |call| Box::pin(aliases::get(call))),
     ("GetCodeSigningConfig", |call| Box::pin(code_signing::get(call))),
+    ("GetEventSourceMapping", |call| Box::pin(event_sources::get(call))),
     ("GetFunction", |call| Box::pin(get_function::run(call))),
     ("GetFunctionCodeSigningConfig", |call| Box::pin(code_signing::get_of_function(call))),
     ("GetFunctionConcurrency", |call| Box::pin(concurrency::get(call))),
@@ -83,6 +87,7 @@ const OPERATIONS: &[(&str, Run)] = &[
     ("InvokeWithResponseStream", |call| Box::pin(invoke_stream::run(call))),
     ("ListAliases", |call| Box::pin(aliases::list(call))),
     ("ListCodeSigningConfigs", |call| Box::pin(code_signing::list(call))),
+    ("ListEventSourceMappings", |call| Box::pin(event_sources::list(call))),
     ("ListFunctionEventInvokeConfigs", |call| Box::pin(event_invoke::list(call))),
     ("ListFunctionUrlConfigs", |call| Box::pin(function_urls::list(call))),
     ("ListFunctions", |call| Box::pin(list_functions::run(call))),
@@ -107,6 +112,7 @@ const OPERATIONS: &[(&str, Run)] = &[
     ("UntagResource", |call| Box::pin(tags::remove(call))),
     ("UpdateAlias", |call| Box::pin(aliases::update(call))),
     ("UpdateCodeSigningConfig", |call| Box::pin(code_signing::update(call))),
+    ("UpdateEventSourceMapping", |call| Box::pin(event_sources::update(call))),
     ("UpdateFunctionCode", |call| Box::pin(update_code::run(call))),
     ("UpdateFunctionConfiguration", |call| Box::pin(update_configuration::run(call))),
     ("UpdateFunctionEventInvokeConfig", |call| Box::pin(event_invoke::update(call))),

@@ -24,6 +24,10 @@ const NOTES: &[(&str, &str)] = &[
         "CreateFunction",
         "packages in the request; what names things outside Lambda (VPC, file systems, keys, tracing, snapshots) is kept and shown",
     ),
+    (
+        "CreateEventSourceMapping",
+        "kept, checked and shown with `Enabled` false; true is refused: nothing reads event sources yet",
+    ),
     ("DeleteAlias", "with its URL, policy and settings; succeeds when there is none"),
     ("CreateCodeSigningConfig", "all code counts as unsigned: `Enforce` refuses it"),
     ("DeleteLayerVersion", "functions that use the version keep it"),
@@ -41,7 +45,8 @@ const NOTES: &[(&str, &str)] = &[
     ("PutProvisionedConcurrencyConfig", "an alias with two versions divides its instances as it divides calls"),
     ("PutRuntimeManagementConfig", "kept and shown; `Manual` takes the build that the host has"),
     ("PublishLayerVersion", "content in the request"),
-    ("TagResource", "functions and code signing configurations"),
+    ("TagResource", "functions, code signing configurations and event source mappings"),
+    ("UpdateEventSourceMapping", "as CreateEventSourceMapping"),
     ("UpdateFunctionEventInvokeConfig", "as PutFunctionEventInvokeConfig"),
 ];
 

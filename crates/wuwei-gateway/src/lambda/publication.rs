@@ -44,7 +44,8 @@ fn is_unchanged(latest: &FunctionVersion, published: &FunctionVersion) -> bool {
         && latest.last_modified_ms == published.last_modified_ms
 }
 
-fn next_version(function: &Function, description: Option<&str>) -> FunctionVersion {
+/// The version that `$LATEST` is about to be published as.
+pub(super) fn next_version(function: &Function, description: Option<&str>) -> FunctionVersion {
     let mut version = function.latest.clone();
     version.version = Version::Published(function.last_published);
     version.revision_id = Uuid::new_v4().to_string();

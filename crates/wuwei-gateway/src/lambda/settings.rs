@@ -29,6 +29,7 @@ pub(super) fn of_new(members: &Map<String, Value>) -> Result<FunctionSettings, A
         logging: LoggingConfig::default(),
         layers: Vec::new(),
         attachments: Attachments::default(),
+        isolates_tenants: members.contains_key("TenancyConfig"),
     };
     update(&mut settings, members)?;
     Ok(settings)

@@ -9,8 +9,10 @@ use wuwei_store::StoreError;
 use super::provision;
 use crate::gateway::Parts;
 
-/// Attempts when the store fails; after them the function is settled by the next start.
+/// Attempts in a row when the store fails.
 const ATTEMPTS: u32 = 5;
+/// Between rows of attempts.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Functions that are read at a time when a server starts.
 const PAGE: usize = 200;
 /// Functions that are expected to be called soon when a server starts.
@@ -19,15 +21,25 @@ const EXPECTED_MAX: usize = 256;
 /// Makes a function ready in the background; `revision_id` is that of the change which this is for.
 pub(super) fn begin(parts: &Arc<Parts>, key: FunctionKey, revision_id: String) {
     let shared = Arc::clone(parts);
-    parts.tasks.spawn(async move { settle(&shared, &key, &revision_id).await });
+    parts.tasks.spawn(async move {
+        let mut stopping = shared.stopping.subscribe();
+        // For as long as the store fails, or the function could neither be changed nor become active any more. What a
+        // server that stops leaves behind is settled by the next one.
+        while !settle(&shared, &key, &revision_id).await {
+            let stopped = stopping.wait_for(|stopping| *stopping);
+            if tokio::time::timeout(PAUSE, stopped).await.is_ok() {
+                return;
+            }
+        }
+    });
 }
 
-/// Marks a function as ready, unless it has been changed again. The package is unpacked; sandboxes for such a
-/// function may be built ahead from now on.
-pub(super) async fn settle(parts: &Parts, key: &FunctionKey, revision_id: &str) {
+/// Marks a function as ready, unless it has been changed again; false when the store failed each time. The package is
+/// unpacked; sandboxes for such a function may be built ahead from now on.
+pub(super) async fn settle(parts: &Parts, key: &FunctionKey, revision_id: &str) -> bool {
     for attempt in 1..=ATTEMPTS {
         match try_settle(parts, key, revision_id).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(StoreError::Conflict) => {}
             Err(error) => {
                 tracing::error!(%error, function = key.name, attempt, "settle a function");
@@ -35,6 +47,7 @@ pub(super) async fn settle(parts: &Parts, key: &FunctionKey, revision_id: &str) 
             }
         }
     }
+    false
 }
 
 async fn try_settle(parts: &Parts, key: &FunctionKey, revision_id: &str) -> Result<(), StoreError> {

@@ -12,8 +12,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("ImageConfig", ""),
     ("PublishTo", ""),
     ("SourceKMSKeyArn", ""),
-    ("TenancyConfig", ""),
-    ("TenantId", ""),
     ("PackageType", "Zip"),
 ];
 
@@ -81,7 +79,7 @@ mod tests {
         check(json!({ "ImageConfig": { "EntryPoint": [], "Command": [], "WorkingDirectory": "" } }), None);
         check(json!({ "ImageConfig": { "Command": ["x"] } }), Some("ImageConfig"));
         check(json!({ "PublishTo": "LATEST_PUBLISHED" }), Some("PublishTo"));
-        check(json!({ "TenantId": "", "PackageType": "Zip" }), None);
+        check(json!({ "PublishTo": "", "PackageType": "Zip" }), None);
         check(json!({ "DurableConfig": { "ExecutionTimeout": 1 } }), Some("DurableConfig"));
         check(json!({ "PackageType": "Image" }), Some("PackageType"));
     }

@@ -61,6 +61,12 @@ fn a_request_is_length_kind_meta_and_the_event_untouched() {
         serde_json::json!({"id": ID, "deadline_ms": 1_700_000_000_123_u64, "arn": invocation.invoked_function_arn,
             "trace_id": invocation.trace_id, "client_context": "{}"})
     );
+    invocation.tenant_id = Some("blue".to_owned());
+    let mut frame = request(&invocation);
+    let mut bytes = frame.copy_to_bytes(frame.remaining()).split_off(9);
+    let meta_bytes = bytes.len() - invocation.payload.len();
+    let meta: serde_json::Value = serde_json::from_slice(&bytes.split_to(meta_bytes)).unwrap();
+    assert_eq!(meta["tenant_id"], "blue");
     assert_eq!(bytes, r#"{"a": 1}"#);
 }
 

@@ -12,7 +12,7 @@ use wuwei_model::{FunctionKey, FunctionVersion};
 use super::Function;
 
 /// Values that are remembered of each kind. With one more, all are forgotten: those in use come back by themselves.
-const ENTRIES_MAX: usize = 4_096;
+const ENTRIES_MAX: usize = 16_384;
 
 /// A function as it was read; shared by all who ask.
 #[derive(Debug, PartialEq, Eq)]

@@ -82,6 +82,9 @@ pub(super) struct VersionRecord {
     /// Absent where it says nothing; since schema 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attachments: Option<StoredAttachments>,
+    /// Since schema 7.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    isolates_tenants: bool,
     code_sha256: String,
     code_size_bytes: u64,
     last_modified_ms: i64,
@@ -242,6 +245,7 @@ impl VersionRecord {
             logging,
             layers,
             attachments,
+            isolates_tenants,
         } = settings;
         let FunctionCode { digest, size_bytes } = code;
         Self {
@@ -262,6 +266,7 @@ impl VersionRecord {
             logging: StoredLogging::of(logging),
             layers: layers.iter().map(StoredLayerReference::new).collect(),
             attachments: StoredAttachments::of(attachments),
+            isolates_tenants: *isolates_tenants,
             code_sha256: digest.to_string(),
             code_size_bytes: *size_bytes,
             last_modified_ms: *last_modified_ms,
@@ -338,6 +343,7 @@ impl VersionRecord {
                 logging: self.logging.map_or_else(LoggingConfig::default, StoredLogging::into_config),
                 layers: layers.collect::<Result<_, _>>()?,
                 attachments: self.attachments.map_or_else(Attachments::default, StoredAttachments::into_attachments),
+                isolates_tenants: self.isolates_tenants,
             },
             code: FunctionCode { digest, size_bytes: self.code_size_bytes },
             last_modified_ms: self.last_modified_ms,

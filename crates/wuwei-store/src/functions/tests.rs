@@ -80,6 +80,7 @@ fn function(name: &str) -> Function {
                 traces_actively: true,
                 snapshots: true,
             },
+            isolates_tenants: true,
         },
         code: FunctionCode { digest: CodeDigest::of(name.as_bytes()), size_bytes: 42 },
         last_modified_ms: 1_795_000_000_123,
@@ -182,6 +183,23 @@ async fn versions_are_immutable_listed_in_order_and_never_numbered_twice() {
     functions.update(&reset, revision).await.unwrap();
     assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0.last_published, 11);
     assert_eq!(numbers(functions, "f", 0, 99).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_function_comes_with_its_first_version_or_not_at_all() {
+    let Catalog { functions, store, .. } = &catalog();
+    let first = |numbered: &Function| published(numbered, numbered.last_published).1;
+    let made = functions.create_published(&function("f"), first).await.unwrap();
+    assert_eq!(made.version, Version::Published(1));
+    assert_eq!(functions.version(&key("f"), 1).await.unwrap(), Some(made));
+    assert_eq!(functions.get(&key("f")).await.unwrap().unwrap().0.last_published, 1);
+    // A name that is taken leaves no version of the second behind.
+    assert!(matches!(functions.create_published(&function("f"), first).await, Err(StoreError::Exists)));
+    assert_eq!(store.list("version/", None, 9).await.unwrap().len(), 1);
+    // Numbers go on after those of a function that was deleted.
+    functions.delete(&key("f")).await.unwrap();
+    let again = functions.create_published(&function("f"), first).await.unwrap();
+    assert_eq!(again.version, Version::Published(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -34,6 +34,8 @@ const EXECUTABLE_BITS: u32 = 0o111;
 pub(super) struct Plan {
     /// Path below the root to what is there; parents come before their children.
     pub(super) nodes: BTreeMap<String, Node>,
+    /// Of all files, and of the targets of links.
+    pub(super) unpacked_bytes: u64,
 }
 
 /// One thing of a package.
@@ -73,7 +75,7 @@ impl Plan {
             Ok(true) => return Err(PackageError::OverlappingEntries),
             Err(_) => return Err(PackageError::NotAZip),
         }
-        let mut plan = Self { nodes: BTreeMap::new() };
+        let mut plan = Self { nodes: BTreeMap::new(), unpacked_bytes: 0 };
         let mut bytes_left = UNPACKED_BYTES_MAX;
         let mut link_bytes_left = LINK_TARGETS_BYTES_MAX;
         for index in 0..archive.len() {
@@ -83,6 +85,7 @@ impl Plan {
                 link_bytes_left = left.ok_or_else(|| unsafe_entry(&path, "is one of too many long links"))?;
             }
         }
+        plan.unpacked_bytes = UNPACKED_BYTES_MAX - bytes_left;
         plan.add_parents()?;
         if plan.nodes.is_empty() {
             return Err(PackageError::Empty);

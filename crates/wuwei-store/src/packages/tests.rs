@@ -118,10 +118,11 @@ async fn a_large_package_takes_the_whole_file_system_sync_and_arrives_complete()
 async fn a_check_says_the_same_and_writes_nothing() {
     let shop = Shop::new().await;
     let zip = Bytes::from(zip_of(&[("a", b"1", 0o644)]));
-    let checked = shop.packages.check(zip.clone()).await.unwrap();
+    let (checked, bytes) = shop.packages.check(zip.clone()).await.unwrap();
     shop.packages.check(Bytes::from_static(b"no zip")).await.unwrap_err();
     assert_eq!((shop.names("code"), shop.names("packages")), (Vec::new(), Vec::new()));
     assert_eq!(shop.packages.admit(zip).await.unwrap().code, checked);
+    assert_eq!((bytes, shop.packages.unpacked_bytes(vec![checked.digest]).await.unwrap()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -53,6 +53,7 @@ pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exi
         timeout_s: options.timeout.or(project.timeout),
         environment: if given.is_empty() { project.environment } else { Some(given) },
         role: options.role,
+        layers: layers_of(&client, options.layers, project.layers),
         egress,
     };
     let deployed = remote::deploy(&client, &desired).await?;
@@ -62,6 +63,20 @@ pub(crate) async fn run(session: &Session, options: DeployOptions) -> Result<Exi
     };
     report(session, &desired, &deployed, address.as_deref())?;
     Ok(Exit::Done)
+}
+
+/// ARNs of layers; `None` leaves them as they are. A layer of the caller's own may be written as `name:version`.
+fn layers_of(client: &Client, given: Vec<String>, project: Option<Vec<String>>) -> Option<Vec<String>> {
+    let layers = if given.is_empty() { project? } else { given };
+    let target = client.target();
+    let arn = |layer: String| {
+        if layer.starts_with("arn:") {
+            layer
+        } else {
+            format!("arn:aws:lambda:{}:{}:layer:{layer}", target.region, target.account)
+        }
+    };
+    Some(layers.into_iter().map(arn).collect())
 }
 
 fn report(session: &Session, desired: &Desired, deployed: &Deployed, address: Option<&str>) -> Result<(), Failure> {

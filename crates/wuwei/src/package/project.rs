@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// Name of the project file; never part of the package, because it may hold values that others must not see.
 pub(super) const FILE_NAME: &str = "wuwei.toml";
-const KEYS: &[&str] = &["name", "runtime", "handler", "memory", "timeout", "environment", "egress"];
+const KEYS: &[&str] = &["name", "runtime", "handler", "memory", "timeout", "environment", "layers", "egress"];
 
 /// What `wuwei.toml` in a function's directory may say. The command line wins. `Debug` shows no values of variables.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +27,8 @@ pub(crate) struct Project {
     pub(crate) timeout: Option<u32>,
     /// Environment variables.
     pub(crate) environment: Option<BTreeMap<String, String>>,
+    /// Versions of layers, in order, by ARN or as `name:version`.
+    pub(crate) layers: Option<Vec<String>>,
     /// What it may reach; without it, what the server has for it already.
     pub(crate) egress: Option<EgressEntries>,
 }

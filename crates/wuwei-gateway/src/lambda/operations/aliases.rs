@@ -118,7 +118,7 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, ApiError> {
                 provision::apply(&call.parts, call.key()).await?;
             }
             if let Some(url) = url {
-                call.parts.store.functions().forget_url(&url.id).await?;
+                call.parts.store.functions().forget_url(&url.id).await;
             }
             return Ok(Reply::Empty(StatusCode::NO_CONTENT));
         }

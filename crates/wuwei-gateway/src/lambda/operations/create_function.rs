@@ -56,29 +56,33 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         last_update_status: LastUpdateStatus::Successful,
         last_update_reason: None,
     };
-    let function = Function { tags, code_signing, ..Function::new(latest.clone(), Uuid::new_v4().to_string()) };
-    let revision = call.parts.store.functions().create(&function).await.map_err(|error| match error {
+    forget_predecessor(call).await?;
+    let revision_id = latest.revision_id.clone();
+    let function = Function { tags, code_signing, ..Function::new(latest, Uuid::new_v4().to_string()) };
+    let functions = call.parts.store.functions();
+    let created = if call.flag("Publish") {
+        let first = functions.create_published(&function, |numbered| publication::next_version(numbered, None));
+        // Shown in the state of the function, which is about to be ready.
+        first.await.map(|version| FunctionVersion { state: State::Pending, ..version })
+    } else {
+        functions.create(&function).await.map(|_revision| function.latest)
+    };
+    // Also after a failure: whether it has been stored is not always known.
+    settlement::begin(&call.parts, key.clone(), revision_id);
+    let shown = created.map_err(|error| match error {
         StoreError::Exists => taken(),
         other => other.into(),
     })?;
-    let mut shown = latest;
-    let revision_id = shown.revision_id.clone();
-    if call.flag("Publish") {
-        // Read again: a function of this name may have left its numbers behind.
-        let stored = call.parts.store.functions().get(key).await?;
-        let (function, revision) = stored.unwrap_or((function, revision));
-        let published = publication::publish(&call.parts, function, revision, None).await;
-        match published {
-            // Shown in the state of the function, which is about to be ready.
-            Ok((version, _)) => shown = FunctionVersion { state: State::Pending, ..version },
-            Err(error) => {
-                settlement::begin(&call.parts, key.clone(), revision_id);
-                return Err(error);
-            }
-        }
-    }
-    settlement::begin(&call.parts, key.clone(), revision_id);
     Ok(Reply::Members(configuration(&shown, View::CREATED)))
+}
+
+/// What a function of this name may have left behind when it was deleted on a disk that failed.
+async fn forget_predecessor(call: &Call) -> Result<(), ApiError> {
+    let egress = call.parts.store.egress();
+    if egress.get(call.key()).is_some() {
+        egress.remove(call.key()).await?;
+    }
+    Ok(())
 }
 
 fn check(call: &Call) -> Result<FunctionSettings, ApiError> {

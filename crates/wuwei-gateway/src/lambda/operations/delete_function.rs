@@ -22,8 +22,10 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
             }
             call.parts.engine.keep_concurrency(key, FunctionConcurrency::default());
             call.parts.engine.retire(key);
-            // A crash in between leaves it to the next start, which removes what has no function.
-            call.parts.store.egress().remove(key).await?;
+            // What is left of it goes at the next start, or with the next function of this name.
+            if let Err(error) = call.parts.store.egress().remove(key).await {
+                tracing::error!(%error, function = key.name, "remove the egress policy of a deleted function");
+            }
             // AWS keeps the log group until someone deletes it; there is no API for that here yet, and the next
             // function of this name may be somebody else's.
             if let Err(error) = call.parts.recorder.forget(key).await {

@@ -39,6 +39,11 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     };
     let given = change(call, NO_FUNCTION, |function| {
         check_qualifier(function, qualifier)?;
+        if function.latest.settings.isolates_tenants {
+            return Err(ApiError::invalid_parameter(
+                "Function URLs are not supported for functions with tenancy configuration.",
+            ));
+        }
         if function.urls.contains_key(qualifier) {
             return Err(ApiError::conflict(format!(
                 "Failed to create function url config for [functionArn = {}]. Error message:  FunctionUrlConfig exists \
@@ -51,7 +56,7 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     })
     .await;
     if let Err(error) = given {
-        functions.forget_url(&id).await?;
+        functions.forget_url(&id).await;
         return Err(error);
     }
     let mut members = shown(call, qualifier, &url);
@@ -94,7 +99,7 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, ApiError> {
         function.urls.remove(qualifier).ok_or_else(|| ApiError::not_found(NO_RESOURCE))
     })
     .await?;
-    call.parts.store.functions().forget_url(&removed.id).await?;
+    call.parts.store.functions().forget_url(&removed.id).await;
     Ok(Reply::Empty(StatusCode::NO_CONTENT))
 }
 

@@ -43,6 +43,7 @@ pub(super) async fn prepare(call: &Call) -> Result<Option<(Arc<FunctionVersion>,
     let (payload, client_context) = inputs(call)?;
     let version = lookup::version_for_call(&call.parts, call.target()).await?;
     lookup::check_state(&version)?;
+    let tenant_id = tenant(call, &version)?;
     if dry_run {
         return Ok(None);
     }
@@ -52,6 +53,7 @@ pub(super) async fn prepare(call: &Call) -> Result<Option<(Arc<FunctionVersion>,
         invoked_function_arn: call.target().arn(),
         trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
         client_context,
+        tenant_id,
         stream: None,
     };
     Ok(Some((version, engine_call)))
@@ -110,6 +112,22 @@ fn payload(bytes: Bytes) -> Result<Bytes, ApiError> {
     let text = std::str::from_utf8(&bytes).map_err(|error| invalid(&error))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| invalid(&error))?;
     Ok(bytes)
+}
+
+/// For whom the call is: named where instances are kept apart by it, and nowhere else.
+pub(in super::super) fn tenant(call: &Call, version: &FunctionVersion) -> Result<Option<String>, ApiError> {
+    match (version.settings.isolates_tenants, call.text("TenantId")) {
+        (true, Some(tenant)) => Ok(Some(tenant.to_owned())),
+        (false, None) => Ok(None),
+        (true, None) => Err(ApiError::invalid_parameter(
+            "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try \
+             again.",
+        )),
+        (false, Some(_)) => Err(ApiError::invalid_parameter(
+            "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and \
+             try again.",
+        )),
+    }
 }
 
 fn client_context(header: &str) -> Result<String, ApiError> {

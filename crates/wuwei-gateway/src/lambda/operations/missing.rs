@@ -12,16 +12,6 @@ struct Group {
 
 const GROUPS: &[Group] = &[
     Group {
-        reason: "there are no event sources yet",
-        operations: &[
-            "CreateEventSourceMapping",
-            "DeleteEventSourceMapping",
-            "GetEventSourceMapping",
-            "ListEventSourceMappings",
-            "UpdateEventSourceMapping",
-        ],
-    },
-    Group {
         reason: "functions run on this machine, not on instances of a cloud",
         operations: &[
             "CreateCapacityProvider",

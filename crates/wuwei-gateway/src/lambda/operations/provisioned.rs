@@ -30,6 +30,11 @@ pub(super) async fn put(call: &Call) -> Result<Reply, ApiError> {
     let usage = call.parts.store.functions().usage(&key.account, &key.region).await?;
     let config = ProvisionedConcurrency { requested, modified_ms: now_ms() };
     change(call, &no_function(call), |function| {
+        if function.latest.settings.isolates_tenants {
+            return Err(ApiError::invalid_parameter(
+                "Provisioned concurrency is not supported for functions with tenancy configuration.",
+            ));
+        }
         check_overlap(function, qualifier)?;
         check_room(call, function, qualifier, requested, &usage)?;
         function.provisioned_concurrency.insert(qualifier.to_owned(), config);

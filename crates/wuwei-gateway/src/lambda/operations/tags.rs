@@ -4,69 +4,109 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use wuwei_model::CodeSigningConfig;
+use wuwei_model::service::Access;
+use wuwei_model::{CodeSigningConfig, EventSourceMapping};
 use wuwei_store::{Revision, StoreError};
 
 use super::super::call::{Call, Reply};
 use super::super::error::ApiError;
 use super::super::{code_signing, lookup, tags};
-use super::{CHANGE_ATTEMPTS, change, no_function};
+use super::{CHANGE_ATTEMPTS, change, event_sources, no_function};
+
+const NO_RESOURCE: &str = "The resource you requested does not exist.";
 
 pub(super) async fn add(call: &Call) -> Result<Reply, ApiError> {
     let added = tags::read(&call.members)?;
     if added.is_empty() {
         return Err(ApiError::invalid_parameter("An error occurred and the request cannot be processed."));
     }
-    if names_code_signing(call) {
-        return change_code_signing(call, "TagResource", |known| {
-            known.extend(added.clone());
-            tags::check_count(known)
-        })
-        .await;
+    let extend = |known: &mut BTreeMap<String, String>| {
+        known.extend(added.clone());
+        tags::check_count(known)
+    };
+    match kind(call) {
+        Kind::CodeSigning => return change_code_signing(call, "TagResource", extend).await,
+        Kind::EventSource => return change_event_source(call, "TagResource", extend).await,
+        Kind::Other => {}
     }
     check_resource(call)?;
-    change(call, &no_function(call), |function| {
-        function.tags.extend(added.clone());
-        tags::check_count(&function.tags)
-    })
-    .await?;
+    change(call, &no_function(call), |function| extend(&mut function.tags)).await?;
     Ok(Reply::Empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn remove(call: &Call) -> Result<Reply, ApiError> {
     let keys: Vec<&str> =
         call.members.get("TagKeys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    if names_code_signing(call) {
-        return change_code_signing(call, "UntagResource", |known| {
-            known.retain(|key, _| !keys.contains(&key.as_str()));
-            Ok(())
-        })
-        .await;
+    let drop_keys = |known: &mut BTreeMap<String, String>| {
+        known.retain(|key, _| !keys.contains(&key.as_str()));
+        Ok(())
+    };
+    match kind(call) {
+        Kind::CodeSigning => return change_code_signing(call, "UntagResource", drop_keys).await,
+        Kind::EventSource => return change_event_source(call, "UntagResource", drop_keys).await,
+        Kind::Other => {}
     }
     check_resource(call)?;
-    change(call, &no_function(call), |function| {
-        function.tags.retain(|key, _| !keys.contains(&key.as_str()));
-        Ok(())
-    })
-    .await?;
+    change(call, &no_function(call), |function| drop_keys(&mut function.tags)).await?;
     Ok(Reply::Empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn list(call: &Call) -> Result<Reply, ApiError> {
-    if names_code_signing(call) {
-        let (config, _) = named_config(call).await?;
-        return Ok(Reply::Members(Map::from_iter([("Tags".to_owned(), json!(config.tags))])));
+    match kind(call) {
+        Kind::CodeSigning => return Ok(shown(&named_config(call).await?.0.tags)),
+        Kind::EventSource => return Ok(shown(&named_mapping(call, "ListTags", Access::Read).await?.0.tags)),
+        Kind::Other => {}
     }
     check_resource(call)?;
     let found = lookup::function(&call.parts, call.key()).await?;
     let (function, _) = found.ok_or_else(|| ApiError::function_not_found(&call.key().arn()))?;
-    let mut members = Map::new();
-    members.insert("Tags".to_owned(), json!(function.tags));
-    Ok(Reply::Members(members))
+    Ok(shown(&function.tags))
 }
 
-fn names_code_signing(call: &Call) -> bool {
-    call.text("Resource").is_some_and(|arn| arn.contains(":code-signing-config:"))
+/// Kinds of resources, as far as they have tags.
+enum Kind {
+    CodeSigning,
+    EventSource,
+    /// A function, or what has none.
+    Other,
+}
+
+fn kind(call: &Call) -> Kind {
+    match call.text("Resource").unwrap_or_default() {
+        arn if arn.contains(":code-signing-config:") => Kind::CodeSigning,
+        arn if arn.contains(":event-source-mapping:") => Kind::EventSource,
+        _other => Kind::Other,
+    }
+}
+
+fn shown(tags: &BTreeMap<String, String>) -> Reply {
+    Reply::Members(Map::from_iter([("Tags".to_owned(), json!(tags))]))
+}
+
+async fn named_mapping(
+    call: &Call,
+    operation: &str,
+    access: Access,
+) -> Result<(EventSourceMapping, Revision), ApiError> {
+    let found = event_sources::of_arn(call, call.text("Resource").unwrap_or_default(), operation, access).await?;
+    found.ok_or_else(|| ApiError::not_found(NO_RESOURCE))
+}
+
+async fn change_event_source(
+    call: &Call,
+    operation: &str,
+    change: impl Fn(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
+) -> Result<Reply, ApiError> {
+    for _attempt in 0..CHANGE_ATTEMPTS {
+        let (mut mapping, revision) = named_mapping(call, operation, Access::Write).await?;
+        change(&mut mapping.tags)?;
+        match call.parts.store.event_sources().put(&mapping, Some(revision)).await {
+            Ok(_revision) => return Ok(Reply::Empty(StatusCode::NO_CONTENT)),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(ApiError::conflict("The tags are being changed by others; try again."))
 }
 
 async fn named_config(call: &Call) -> Result<(CodeSigningConfig, Revision), ApiError> {
@@ -92,10 +132,10 @@ async fn change_code_signing(
     Err(ApiError::conflict("The tags are being changed by others; try again."))
 }
 
-/// Only functions and code signing configurations have tags: of what else could, there is none here.
+/// Of what else could have tags, there is none here.
 fn check_resource(call: &Call) -> Result<(), ApiError> {
     let Some(target) = &call.target else {
-        return Err(ApiError::not_found("The resource you requested does not exist."));
+        return Err(ApiError::not_found(NO_RESOURCE));
     };
     match target.qualifier {
         Some(_) => Err(ApiError::invalid_parameter(

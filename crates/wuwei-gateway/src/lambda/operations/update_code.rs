@@ -19,7 +19,9 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     }
     let packages = call.parts.store.packages();
     if call.flag("DryRun") {
-        function.latest.code = packages.check(zip).await.map_err(|error| package::refusal(&error))?;
+        let (code, bytes) = packages.check(zip).await.map_err(|error| package::refusal(&error))?;
+        layer_use::check_size(&call.parts, bytes, &function.latest.settings.layers).await?;
+        function.latest.code = code;
         return Ok(Reply::Members(configuration(&function.latest, View::FULL)));
     }
     // Kept until the function names it.

@@ -32,6 +32,8 @@ pub(super) struct Desired {
     pub(super) timeout_s: Option<u32>,
     pub(super) environment: Option<BTreeMap<String, String>>,
     pub(super) role: Option<String>,
+    /// ARNs, in order.
+    pub(super) layers: Option<Vec<String>>,
     pub(super) egress: Option<EgressWish>,
 }
 
@@ -59,17 +61,27 @@ impl Desired {
         if let Some(role) = &self.role {
             members.insert("Role".to_owned(), json!(role));
         }
+        if let Some(layers) = &self.layers {
+            members.insert("Layers".to_owned(), json!(layers));
+        }
         members
     }
 
     /// Whether every setting that was asked for is what the server has.
     fn matches(&self, current: &Value) -> bool {
         self.configuration().iter().all(|(member, wanted)| match current.get(member) {
+            _ if member == "Layers" => self.layers.as_deref().is_none_or(|wanted| layers_in(current) == wanted),
             Some(found) => found == wanted,
             // AWS leaves the member out when there are no variables.
             None => member == "Environment" && self.environment.as_ref().is_some_and(BTreeMap::is_empty),
         })
     }
+}
+
+/// ARNs of the layers that a function has.
+fn layers_in(current: &Value) -> Vec<&str> {
+    let layers = current.get("Layers").and_then(Value::as_array).into_iter().flatten();
+    layers.filter_map(|layer| layer.get("Arn").and_then(Value::as_str)).collect()
 }
 
 /// What was done.
@@ -241,6 +253,7 @@ mod tests {
             timeout_s: Some(5),
             environment: None,
             role: None,
+            layers: None,
             egress: None,
         }
     }
@@ -254,6 +267,17 @@ mod tests {
             !Desired { environment: Some([("A".to_owned(), "1".to_owned())].into()), ..desired() }.matches(&current)
         );
         assert!(Desired { environment: Some([].into()), ..desired() }.matches(&current));
+        assert!(Desired { layers: Some(Vec::new()), ..desired() }.matches(&current));
+        let with = |layers: &[&str]| Desired {
+            layers: Some(layers.iter().map(|layer| (*layer).to_owned()).collect()),
+            ..desired()
+        };
+        assert!(!with(&["one"]).matches(&current));
+        let mut layered = current;
+        layered["Layers"] = json!([{"Arn": "one", "CodeSize": 1}, {"Arn": "two", "CodeSize": 1}]);
+        assert!(with(&["one", "two"]).matches(&layered));
+        assert!(!with(&["two", "one"]).matches(&layered));
+        assert!(desired().matches(&layered));
     }
 
     #[test]
