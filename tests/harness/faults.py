@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -60,20 +61,24 @@ def failing(server: Server, fault: Fault) -> Iterator[Outcome]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
+        is_over = threading.Event()
+        watch = threading.Thread(target=let_go, args=(strace, log, is_over), daemon=True)
         try:
             until(lambda: strace.poll() is not None or is_traced(server.pid), "strace is attached", DETACH_SECONDS)
             assert strace.poll() is None, strace.stderr.read().decode() if strace.stderr else ""
+            if fault.kills:
+                watch.start()
             yield outcome
         finally:
+            is_over.set()
             if strace.poll() is None:
                 strace.send_signal(signal.SIGINT)
             try:
                 strace.communicate(timeout=STUCK_SECONDS if fault.kills else DETACH_SECONDS)
             except subprocess.TimeoutExpired:
-                # Now and then it misses the end of one of the threads that it has killed, and holds the others.
-                was_stuck = True
                 strace.kill()
                 strace.communicate(timeout=DETACH_SECONDS)
+            was_stuck = strace.returncode == -signal.SIGKILL
         if fault.kills:
             # A process that was killed is gone soon after nobody looks at it any more; one that was not stays.
             within = DEATH_SECONDS if was_stuck or is_logged(log) else 0.0
@@ -84,7 +89,20 @@ def failing(server: Server, fault: Fault) -> Iterator[Outcome]:
             outcome.happened = is_logged(log)
 
 
+def let_go(strace: subprocess.Popen[bytes], log: Path, is_over: threading.Event) -> None:
+    """Ends a strace that holds what it has killed.
+
+    Now and then it misses the end of one of the threads; the others, and the connection of a client that waits, are
+    then held for ever.
+    """
+    while not is_over.wait(0.1) and strace.poll() is None:
+        if is_logged(log):
+            if not is_over.wait(STUCK_SECONDS) and strace.poll() is None:
+                strace.kill()
+            return
+
+
 def is_logged(log: Path) -> bool:
     """Whether strace says that it has meddled."""
-    text = log.read_text(errors="replace")
+    text = log.read_text(errors="replace") if log.exists() else ""
     return "(INJECTED)" in text or "killed by SIGKILL" in text
