@@ -343,7 +343,8 @@ result = [made, invoke({echo!r}, 'still')]
         made, still = hostile.result()
     assert made >= CONNECTIONS and still == "still"
     assert calls > 1
-    assert 0 < most <= CONNECTIONS_OF_AN_INSTANCE, "the rest wait in the function's own network"
+    # Those that end are still being closed while others take their places.
+    assert 0 < most <= CONNECTIONS // 10, "the rest wait in the function's own network"
     until(lambda: accepted(server) <= KEPT, "the connections are gone")
     assert set(own_processes(server)) >= {"__launcher", "__filler"}
 
